@@ -1,12 +1,14 @@
 //! What the webhook's own work costs: the router in this process against a queue that takes
 //! everything, beside a bare route that reads the same JSON and answers the same.
 //!
-//! `cargo bench` prints two tables: notifications a second, CPU a notification and the share of the
-//! bare route's speed that is reached; then divan's statistics of each case. Trust the ratios: the
-//! rates are this machine's, and one thread's.
+//! `cargo bench` prints three tables: notifications a second, CPU a notification and the share of the
+//! bare route's speed that is reached; how long a POST of ten takes while others send bodies of 4 MiB;
+//! then divan's statistics of each case. Trust the ratios: the rates are this machine's, and one
+//! thread's.
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -24,7 +26,7 @@ use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::ValidationTokenVerifier;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue};
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
-use roombridge::web::notifications::{Deps, router};
+use roombridge::web::notifications::{Deps, MAX_BODY, router};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
@@ -41,6 +43,13 @@ const SIZES: [usize; 3] = [1, 10, 100];
 const ROUNDS_PER_CASE: usize = 7;
 /// How long one round lasts.
 const ROUND_TIME: Duration = Duration::from_millis(150);
+
+/// POSTs of ten whose times are taken, alone and beside each hostile body.
+const TIMED_POSTS: usize = 5_000;
+/// Strangers who send one hostile body after another.
+const STRANGERS: usize = 2;
+/// What comes over a socket at once.
+const CHUNK: usize = 64 * 1024;
 
 /// A queue that takes everything and keeps nothing.
 struct NullOutbox;
@@ -185,6 +194,70 @@ impl Bench {
     }
 }
 
+/// A body of 4 MiB that costs its sender nothing.
+fn hostile_body(before: &str, piece: &str, after: &str) -> Bytes {
+    let times = (MAX_BODY - before.len() - after.len()) / piece.len();
+    Bytes::from(format!("{before}{}{after}", piece.repeat(times)))
+}
+
+/// Sends `body` again and again, as it would come over a socket.
+async fn send_hostile(webhook: Router, body: Bytes, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let body = body.clone();
+        let chunks = futures::stream::unfold(0, move |at| {
+            let chunk = (at < body.len()).then(|| body.slice(at..body.len().min(at + CHUNK)));
+            async move {
+                tokio::task::yield_now().await;
+                chunk.map(|chunk| (Ok::<_, BenchError>(chunk), at + CHUNK))
+            }
+        });
+        let Ok(request) = Request::post("/").body(Body::from_stream(chunks)) else { return };
+        let Ok(answer) = webhook.clone().oneshot(request).await;
+        black_box(answer);
+    }
+}
+
+/// The median and the 99th percentile of a POST of ten, in microseconds.
+async fn time_posts(webhook: Router, body: Bytes) -> (f64, f64) {
+    let mut times = Vec::new();
+    for _ in 0..TIMED_POSTS {
+        let Ok(request) = Request::post("/").body(Body::from(body.clone())) else { break };
+        let begun = Instant::now();
+        let Ok(answer) = webhook.clone().oneshot(request).await;
+        black_box(answer);
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+        tokio::task::yield_now().await;
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
+    (at(50), at(99))
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+fn print_hostile_table(bench: &Bench) -> Result<(), BenchError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ten = bench.request_body(BenchCase::Basic, 10);
+    println!("{STRANGERS} strangers send     median us of ten  p99 us of ten");
+    let bodies = [
+        ("nothing", None),
+        ("zeros", Some(hostile_body(r#"{"value":["#, "0,", "0]}"))),
+        ("members", Some(hostile_body("{", r#""a":0,"#, r#""value":[]}"#))),
+        ("one text", Some(hostile_body(r#"{"value":[{"clientState":""#, "x", r#""}]}"#))),
+    ];
+    for (name, hostile) in bodies {
+        let stop = Arc::new(AtomicBool::new(false));
+        for body in hostile.into_iter().flat_map(|body| vec![body; STRANGERS]) {
+            runtime.spawn(send_hostile(bench.webhook.clone(), body, Arc::clone(&stop)));
+        }
+        let timed = runtime.spawn(time_posts(bench.webhook.clone(), ten.clone()));
+        let (median, p99) = runtime.block_on(timed)?;
+        stop.store(true, Ordering::Relaxed);
+        println!("{name:<20} {median:>16.0}  {p99:>13.0}");
+    }
+    Ok(())
+}
+
 /// The ceiling: the whole body as JSON, and 202.
 async fn bare_endpoint(Json(body): Json<Value>) -> StatusCode {
     black_box(body);
@@ -264,6 +337,7 @@ fn main() -> Result<(), BenchError> {
     // `cargo test --benches` and the like only see whether it runs.
     if std::env::args().any(|argument| argument == "--bench") {
         print_table(&bench);
+        print_hostile_table(&bench)?;
         divan::main();
     }
     Ok(())

@@ -9,6 +9,7 @@ macro_rules! needs_azurite {
     };
 }
 
+mod attacks;
 mod audit;
 mod backlog;
 mod bad_input;

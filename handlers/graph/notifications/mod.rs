@@ -1,5 +1,6 @@
 //! The body of a notification POST.
 
+mod lenient;
 mod parse;
 mod types;
 

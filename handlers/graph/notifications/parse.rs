@@ -5,14 +5,17 @@
 //! learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24; of encrypted content,
 //! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, cell::Cell};
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::types::{
-    ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
-    MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
+use super::{
+    lenient::{Lenient, Members, OneOf, Seed, text},
+    types::{
+        ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
+        MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
+    },
 };
 use crate::domain::{encrypted_content::EncryptedContent, ids::EventId, keys::Digest};
 
@@ -27,52 +30,101 @@ const MAX_SIGNATURE: usize = 64;
 /// The longest validation token that is looked at, in bytes; they are below 2,000. Our own bound.
 const VALIDATION_TOKEN_MAX_BYTES: usize = 8_192;
 
+/// The members that are read of a notification, of its resource data and of its encrypted content.
+const OF_ITEM: [&str; 8] = [
+    "changeType",
+    "clientState",
+    "encryptedContent",
+    "lifecycleEvent",
+    "resource",
+    "resourceData",
+    "subscriptionId",
+    "tenantId",
+];
+const OF_RESOURCE_DATA: [&str; 3] = ["@odata.etag", "@odata.id", "id"];
+const OF_ENCRYPTED_CONTENT: [&str; 4] =
+    ["data", "dataKey", "dataSignature", "encryptionCertificateId"];
+
 /// Reads the body of a POST. An item that makes no sense is [`NotificationKind::Unknown`].
 ///
 /// # Errors
 /// [`InvalidNotificationBody`] when the body as a whole is none.
 pub fn parse(body: &[u8]) -> Result<NotificationCollection, InvalidNotificationBody> {
-    let body = serde_json::from_slice(body).map_err(|_| InvalidNotificationBody::NotJson)?;
-    let body = Members::of(body);
-    let items: Vec<&RawValue> =
-        body.get("value").ok_or(InvalidNotificationBody::NoNotifications)?;
-    // Before any of them is looked at, so that a hostile body costs little.
-    if items.len() > MAX_NOTIFICATIONS {
-        return Err(InvalidNotificationBody::TooMany);
-    }
-    let tokens: Vec<&RawValue> = body.get("validationTokens").unwrap_or_default();
-    let tokens = tokens.into_iter().filter_map(|token| serde_json::from_str(token.get()).ok());
-    // A token that is too long is dropped here, before anything is computed for it.
-    let fits = |text: &String| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
-    Ok(NotificationCollection {
-        notifications: items.into_iter().map(|item| Members::of(item).notification()).collect(),
-        validation_tokens: tokens.filter(fits).take(MAX_VALIDATION_TOKENS).collect(),
-    })
+    let too_many = Cell::new(false);
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let post = Seed(Post { too_many: &too_many }).deserialize(&mut json);
+    let post = post.and_then(|post| json.end().map(|()| post)).map_err(|_| {
+        if too_many.get() {
+            InvalidNotificationBody::TooMany
+        } else {
+            InvalidNotificationBody::NotJson
+        }
+    })?;
+    post.ok_or(InvalidNotificationBody::NoNotifications)
 }
 
-/// The members of an object from outside, each unparsed until it is asked for: one of another shape than
-/// expected counts as absent, and spoils nothing beside it. Of two of one name the last counts.
-#[derive(Default)]
-struct Members<'a>(HashMap<String, &'a RawValue>);
+/// The whole body, which is read no further than its bound.
+struct Post<'a> {
+    too_many: &'a Cell<bool>,
+}
 
-impl<'a> Members<'a> {
-    /// Those of `json`; none when it is no object.
-    fn of(json: &'a RawValue) -> Self {
-        Self(serde_json::from_str(json.get()).unwrap_or_default())
+impl<'de> Lenient<'de> for Post<'_> {
+    type Taken = Option<NotificationCollection>;
+
+    fn object<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Taken, A::Error> {
+        let (mut items, mut validation_tokens) = (None, Vec::new());
+        while let Some(name) = members.next_key_seed(OneOf(&["value", "validationTokens"]))? {
+            match name {
+                Some(0) => items = members.next_value_seed(Seed(Items(self.too_many)))?,
+                Some(_) => validation_tokens = members.next_value_seed(Seed(Tokens))?,
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(items.map(|notifications| NotificationCollection { notifications, validation_tokens }))
     }
+}
 
-    fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.0.get(name)?.get()).ok()
+struct Items<'a>(&'a Cell<bool>);
+
+impl<'de> Lenient<'de> for Items<'_> {
+    type Taken = Option<Vec<Notification>>;
+
+    fn array<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Taken, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element_seed(Seed(Members::named(OF_ITEM)))? {
+            if read.len() == MAX_NOTIFICATIONS {
+                self.0.set(true);
+                return Err(A::Error::custom("too many notifications"));
+            }
+            read.push(item.unwrap_or_else(|| Members::named(OF_ITEM)).notification());
+        }
+        Ok(Some(read))
     }
+}
 
-    fn text(&self, name: &str) -> Option<String> {
-        self.get(name)
+struct Tokens;
+
+impl<'de> Lenient<'de> for Tokens {
+    type Taken = Vec<String>;
+
+    fn array<A: SeqAccess<'de>>(self, mut tokens: A) -> Result<Vec<String>, A::Error> {
+        let mut read = Vec::new();
+        while let Some(token) = tokens.next_element::<&RawValue>()? {
+            // A token that is too long is dropped here, before anything is computed for it.
+            let fits = |text: &Cow<'_, str>| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
+            if read.len() < MAX_VALIDATION_TOKENS {
+                read.extend(text(token).filter(fits).map(Cow::into_owned));
+            }
+        }
+        Ok(read)
     }
+}
 
-    fn object(&self, name: &str) -> Self {
-        self.0.get(name).map(|json| Self::of(json)).unwrap_or_default()
-    }
+type Item<'a> = Members<'a, { OF_ITEM.len() }>;
 
+impl Item<'_> {
     fn notification(&self) -> Notification {
         let kind = match self.text("lifecycleEvent") {
             Some(event) => lifecycle_kind(&event),
@@ -83,7 +135,7 @@ impl<'a> Members<'a> {
         Notification {
             subscription: self.text("subscriptionId").and_then(|id| id.parse().ok()),
             tenant: self.text("tenantId").and_then(|id| id.parse().ok()),
-            client_state: self.text("clientState"),
+            client_state: self.text("clientState").map(Cow::into_owned),
             kind,
         }
     }
@@ -96,32 +148,33 @@ impl<'a> Members<'a> {
             _ => return None,
         };
         // The id comes first: paths are spelt in several ways.
-        let data = self.object("resourceData");
-        let event = data
-            .text("id")
+        let data = self.object("resourceData", OF_RESOURCE_DATA);
+        let of_data = |name| data.as_ref()?.text(name);
+        let event = of_data("id")
             .and_then(|id| id.parse().ok())
-            .or_else(|| event_id_in_path(&data.text("@odata.id")?))
+            .or_else(|| event_id_in_path(&of_data("@odata.id")?))
             .or_else(|| event_id_in_path(&self.text("resource")?))?;
-        let version = data.text("@odata.etag").as_deref().map(Digest::of_etag);
-        let encrypted_content = self.object("encryptedContent").encrypted_content();
+        let version = of_data("@odata.etag").as_deref().map(Digest::of_etag);
+        let encrypted_content = self.encrypted_content();
         Some(ChangeNotification { change_type, event, version, encrypted_content })
     }
 
     fn encrypted_content(&self) -> Option<EncryptedContent> {
+        let content = self.object("encryptedContent", OF_ENCRYPTED_CONTENT)?;
         Some(EncryptedContent {
-            data: bounded_base64(self.text("data")?, MAX_DATA)?,
-            data_key: bounded_base64(self.text("dataKey")?, MAX_DATA_KEY)?,
-            data_signature: bounded_base64(self.text("dataSignature")?, MAX_SIGNATURE)?,
-            certificate_id: self.get("encryptionCertificateId")?,
+            data: bounded_base64(content.text("data")?, MAX_DATA)?,
+            data_key: bounded_base64(content.text("dataKey")?, MAX_DATA_KEY)?,
+            data_signature: bounded_base64(content.text("dataSignature")?, MAX_SIGNATURE)?,
+            certificate_id: content.text("encryptionCertificateId")?.parse().ok()?,
         })
     }
 }
 
 /// A text in the standard alphabet; whether it decodes is seen where it is opened.
-fn bounded_base64(text: String, most: usize) -> Option<String> {
+fn bounded_base64(text: Cow<'_, str>, most: usize) -> Option<String> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
     let fits = (1..=most).contains(&text.len()) && text.bytes().all(plain);
-    fits.then_some(text)
+    fits.then(|| text.into_owned())
 }
 
 fn lifecycle_kind(text: &str) -> NotificationKind {

@@ -15,6 +15,8 @@ use crate::{
 const VERIFICATION_TIMEOUT: Duration = Duration::from_millis(500);
 /// Puts in flight in this process: beyond that a storage queue only answers later.
 const MAX_CONCURRENT_PUTS: usize = 64;
+/// Large bodies held in this process at a time: with 4 MiB each, 32 MiB of an instance's 2 GiB.
+const MAX_LARGE_BODIES: usize = 8;
 
 /// What the webhook works with.
 #[derive(Clone)]
@@ -25,11 +27,13 @@ pub struct Deps {
     pub(super) rng: Arc<dyn Rng>,
     /// Limits the puts in flight of the whole process.
     pub(super) put_permits: Arc<Semaphore>,
+    /// Limits the bytes of strangers that this process holds and parses.
+    pub(super) large_body_permits: Arc<Semaphore>,
     validation_tokens: Arc<ValidationTokenVerifier>,
 }
 
 impl Deps {
-    /// The webhook's dependencies, with a limit on puts that all clones share.
+    /// The webhook's dependencies, with limits on puts and bodies that all clones share.
     pub fn new(
         client_state_keys: Arc<KeyRing>,
         outbox: Arc<dyn Outbox>,
@@ -38,7 +42,16 @@ impl Deps {
         validation_tokens: Arc<ValidationTokenVerifier>,
     ) -> Self {
         let put_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_PUTS));
-        Self { client_state_keys, outbox, clock, rng, put_permits, validation_tokens }
+        let large_body_permits = Arc::new(Semaphore::new(MAX_LARGE_BODIES));
+        Self {
+            client_state_keys,
+            outbox,
+            clock,
+            rng,
+            put_permits,
+            large_body_permits,
+            validation_tokens,
+        }
     }
 
     /// The tenants whose content in this POST Graph has encrypted.

@@ -13,18 +13,18 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    body::Body,
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use futures::future::try_join_all;
+use futures::{StreamExt as _, future::try_join_all};
 
 pub use deps::Deps;
 
 use crate::{
-    graph::notifications::{InvalidNotificationBody, parse},
+    graph::notifications::{InvalidNotificationBody, NotificationCollection, parse},
     identity::keys::KeysUnavailable,
     messages::Enqueue,
     queue::QueueError,
@@ -32,13 +32,15 @@ use crate::{
 
 /// The largest body that is read: about 4,000 items. Graph publishes no limit (2026-04).
 pub const MAX_BODY: usize = 4 * 1024 * 1024;
+/// A larger body waits for one of a few places. Graph's own of 200 items are smaller.
+const SMALL_BODY: usize = 256 * 1024;
 /// The whole answer. Graph counts three seconds, and one slow tenant makes all wait
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The function's route, relative to `api/notifications`.
 pub fn router(deps: Deps) -> Router {
-    Router::new().route("/", post(handle)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(deps)
+    Router::new().route("/", post(handle)).with_state(deps)
 }
 
 /// Why we reject a POST. No text names its content.
@@ -105,12 +107,8 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
         return Err(WebhookError::UnsupportedEncoding);
     }
-    let body =
-        Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => WebhookError::TooLarge,
-            _ => WebhookError::NotANotification,
-        })?;
-    let (jobs, verified) = triage::triage(deps, parse(&body)?).await?;
+    let post = read_post(deps, request.into_body()).await?;
+    let (jobs, verified) = triage::triage(deps, post).await?;
     let puts = jobs.len();
     // One failure fails all, so that Graph repeats the POST.
     try_join_all(jobs.into_iter().map(|job| enqueue(deps, job))).await?;
@@ -118,9 +116,30 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
     Ok(())
 }
 
+/// Reads the body and parses it. Anybody can send one, so only a few large ones are held at a time; the
+/// others wait for their turn, and small ones never do.
+async fn read_post(deps: &Deps, body: Body) -> Result<NotificationCollection, WebhookError> {
+    let (mut chunks, mut body, mut permit) = (body.into_data_stream(), Vec::new(), None);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| WebhookError::NotANotification)?;
+        let length = body.len() + chunk.len();
+        if length > MAX_BODY {
+            return Err(WebhookError::TooLarge);
+        }
+        if length > SMALL_BODY && permit.is_none() {
+            permit = Some(deps.large_body_permits.acquire().await.map_err(|_| stopping())?);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(parse(&body)?)
+}
+
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
 async fn enqueue(deps: &Deps, job: Enqueue) -> Result<(), QueueError> {
-    let closed = |_| QueueError("the process is stopping".to_owned());
-    let _permit = deps.put_permits.acquire().await.map_err(closed)?;
+    let _permit = deps.put_permits.acquire().await.map_err(|_| stopping())?;
     deps.outbox.enqueue(job).await
+}
+
+fn stopping() -> QueueError {
+    QueueError("the process is stopping".to_owned())
 }

@@ -1,0 +1,3 @@
+//! Somebody who wants a room, a name, or our bill to grow.
+
+mod webhook;
