@@ -16,7 +16,7 @@ use crate::{
         keys::{
             DigestKeys, KeyRing, SigningKeys, ValidationTokenVerifier, content_keys::ContentKeys,
         },
-        sign_in::{AdminConsent, SessionCookies, SignIn, TokenVerifier},
+        sign_in::{AdminConsent, AnsweredFlows, SessionCookies, SignIn, TokenVerifier},
     },
     jobs::{
         create_booking, dispatch_due, fetch_event, maintain_mailbox, maintain_tenant,
@@ -327,7 +327,7 @@ impl App {
     fn page_context(&self, function: &'static str) -> PageContext {
         let keys = Arc::clone(&self.ports.cookie_keys);
         let sessions = Arc::new(SessionCookies::new(keys, self.clock(), self.rng()));
-        PageContext::new(sessions, &self.people.base_url, function)
+        PageContext::new(sessions, &self.ports.clock, &self.people.base_url, function)
     }
 
     fn sign_in(&self) -> SignIn {
@@ -336,6 +336,7 @@ impl App {
             verifier: Arc::clone(&self.token_verifier),
             registration: self.people.clone(),
             rng: self.rng(),
+            answered: AnsweredFlows::new(),
         }
     }
 

@@ -134,13 +134,14 @@ impl KeyRing {
         self.cache.get().await
     }
 
-    /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded again,
-    /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among
-    /// them, it is not ours.
+    /// The keys for a cookie that names `id`, or after a client state named one that [`KeyRing::keys`]
+    /// did not know: as they are in the vault, or were at most an hour ago if `id` was among them. They
+    /// are loaded at most every 30 s (every 2 s while there are none at all). If `id` is still not
+    /// among them, it is not ours (any more).
     ///
     /// # Errors
-    /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: it may be
-    /// ours.
+    /// [`KeysUnavailable`] when that cannot be said: the keys that are held lack `id`, or are older, and
+    /// the last attempt to load failed.
     pub async fn keys_including(&self, id: &KeyId) -> Result<Arc<KeySet>, KeysUnavailable> {
         self.cache.get_containing(|keys| keys.get(id).is_some()).await
     }
@@ -300,8 +301,12 @@ mod tests {
         ring.keys().await.unwrap();
         vault.put(None);
         clock.advance(SignedDuration::from_hours(2));
-        assert!(ring.keys_including(key("k1").id()).await.is_ok());
-        assert!(ring.keys().await.is_ok(), "old keys are better than none");
+        assert!(ring.keys().await.is_ok(), "for notifications old keys are better than none");
+        assert_eq!(
+            ring.keys_including(key("k1").id()).await.unwrap_err(),
+            KeysUnavailable,
+            "it may have been replaced"
+        );
         for _ in 0..3 {
             assert_eq!(ring.keys_including(key("k2").id()).await.unwrap_err(), KeysUnavailable);
         }

@@ -1,5 +1,8 @@
-//! The keys that Entra signs tokens with, as it publishes them: kept for a day, and loaded again when
-//! a token names one that is not among them.
+//! The keys that Entra signs tokens with, as it publishes them: kept for a day, loaded again after a
+//! quarter of it, and when a token names one that is not among them.
+//!
+//! They are loaded by a task of its own that all callers share. Anybody can send a token and hang up,
+//! which must neither undo a load nor count as one that failed.
 //!
 //! learn.microsoft.com/entra/identity-platform/signing-key-rollover, 2024-03; /access-tokens, 2025-01.
 
@@ -21,6 +24,9 @@ use crate::{
 
 /// Keys older than this are not believed any more.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Keys older than this serve on while they are loaded again, so that Entra may be away for hours.
+const REFRESH_AFTER: SignedDuration = SignedDuration::from_hours(6);
 
 /// Tokens that name unknown keys cause a load at most this often: anybody can send one.
 const UNKNOWN_KEY_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -57,88 +63,131 @@ pub struct SigningKeys {
     unknown_key_pause: SignedDuration,
     /// The keys, and when they were loaded.
     keys: StdMutex<Option<(Vec<Arc<PublishedKey>>, Timestamp)>>,
-    /// When a load last failed, unless one went well since; and when a token last named a key that made
-    /// us load. One load at a time; those who wait for it look again.
-    attempts: Mutex<(Option<Timestamp>, Option<Timestamp>)>,
+    /// One load at a time; those who wait for it share its outcome.
+    attempts: Mutex<Attempts>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    /// When a load last failed, unless one went well since.
+    failed_at: Option<Timestamp>,
+    /// When a token last named a key that made us load.
+    unknown_key_at: Option<Timestamp>,
+}
+
+/// Why keys are loaded.
+#[derive(Clone, Copy)]
+enum LoadReason {
+    NoneHeld,
+    /// Those that are held lack the one that a token names: it is new, or made up.
+    UnknownKey,
+    Refresh,
 }
 
 impl SigningKeys {
     /// The keys that `cloud` publishes, loaded over `http` when they are first needed.
-    pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
-        Self {
-            http,
-            clock,
-            jwks_url: cloud.authority_url("common/discovery/v2.0/keys"),
-            unknown_key_pause: UNKNOWN_KEY_PAUSE,
-            keys: StdMutex::default(),
-            attempts: Mutex::default(),
-        }
+    pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Arc<Self> {
+        Self::with_pause(http, clock, cloud, UNKNOWN_KEY_PAUSE)
     }
 
     /// The same for the tokens of notifications, which strangers cannot send: an unknown key is
     /// looked for every 30 s, since what waits for it is somebody's appointment.
-    pub fn for_notifications(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
-        Self { unknown_key_pause: NOTIFICATION_UNKNOWN_KEY_PAUSE, ..Self::new(http, clock, cloud) }
+    pub fn for_notifications(
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        cloud: &Cloud,
+    ) -> Arc<Self> {
+        Self::with_pause(http, clock, cloud, NOTIFICATION_UNKNOWN_KEY_PAUSE)
     }
 
-    /// The key named `kid`, if it is held and fresh.
-    pub(in crate::identity) fn find_cached(&self, kid: &str) -> Option<Arc<PublishedKey>> {
-        self.cached_keys()?.into_iter().find(|key| key.name == kid)
+    fn with_pause(
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        cloud: &Cloud,
+        unknown_key_pause: SignedDuration,
+    ) -> Arc<Self> {
+        let jwks_url = cloud.authority_url("common/discovery/v2.0/keys");
+        let (keys, attempts) = Default::default();
+        Arc::new(Self { http, clock, jwks_url, unknown_key_pause, keys, attempts })
     }
 
     /// The key named `kid`; `None` if Entra has no such key (any more).
     ///
     /// # Errors
     /// [`KeysUnavailable`] when that cannot be said, because the keys could not be loaded.
-    pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
-        let held = self.cached_keys();
-        // Fresh keys without this one: Entra may have a new one, or the name is made up.
-        let again = held.is_some();
-        if let Some(key) = held.into_iter().flatten().find(|key| key.name == kid) {
+    pub async fn find(
+        self: &Arc<Self>,
+        kid: &str,
+    ) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
+        let named = |keys: Vec<Arc<PublishedKey>>| keys.into_iter().find(|key| key.name == kid);
+        let Some((held, age)) = self.cached_keys() else {
+            return self.spawn_load(LoadReason::NoneHeld).await.map(named);
+        };
+        if let Some(key) = named(held) {
+            if age >= REFRESH_AFTER && self.attempts.try_lock().is_ok() {
+                // Nobody waits for it.
+                drop(self.spawn_load(LoadReason::Refresh));
+            }
             return Ok(Some(key));
         }
-        Ok(self.load(again).await?.into_iter().find(|key| key.name == kid))
+        self.spawn_load(LoadReason::UnknownKey).await.map(named)
     }
 
     fn lock_keys(&self) -> MutexGuard<'_, Option<(Vec<Arc<PublishedKey>>, Timestamp)>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cached_keys(&self) -> Option<Vec<Arc<PublishedKey>>> {
-        let now = self.clock.now();
+    /// The keys that are held and may be believed, and how old they are.
+    fn cached_keys(&self) -> Option<(Vec<Arc<PublishedKey>>, SignedDuration)> {
         let held = self.lock_keys();
         let (keys, at) = held.as_ref()?;
-        (now.duration_since(*at) < MAX_AGE).then(|| keys.clone())
+        let age = self.clock.now().duration_since(*at);
+        (age < MAX_AGE).then(|| (keys.clone(), age))
     }
 
-    /// Loads the keys; `again`: although those that are held are fresh, because a token names another,
-    /// and if it is time for that.
-    async fn load(&self, again: bool) -> Result<Vec<Arc<PublishedKey>>, KeysUnavailable> {
+    /// Loads the keys, whether or not the caller stays to see it.
+    fn spawn_load(
+        self: &Arc<Self>,
+        reason: LoadReason,
+    ) -> impl Future<Output = Result<Vec<Arc<PublishedKey>>, KeysUnavailable>> + use<> {
+        let keys = Arc::clone(self);
+        let task = tokio::spawn(async move { keys.load_unless_recent(reason).await });
+        async { task.await.unwrap_or(Err(KeysUnavailable)) }
+    }
+
+    /// Loads the keys, unless that was done or has failed a moment ago.
+    async fn load_unless_recent(
+        &self,
+        reason: LoadReason,
+    ) -> Result<Vec<Arc<PublishedKey>>, KeysUnavailable> {
         let mut attempts = self.attempts.lock().await;
-        let (last_failure, last_unknown_key) = &mut *attempts;
         let now = self.clock.now();
         let within =
             |at: Option<Timestamp>, pause| at.is_some_and(|at| now.duration_since(at) < pause);
-        let just_failed = within(*last_failure, FAILED_PAUSE);
         // Somebody else may have loaded while this one waited for its turn.
-        if let Some(keys) = self.cached_keys() {
-            let too_soon =
-                last_failure.is_none() && within(*last_unknown_key, self.unknown_key_pause);
-            if !again || too_soon {
+        if let Some((keys, age)) = self.cached_keys() {
+            let is_recent = match reason {
+                LoadReason::NoneHeld => true,
+                LoadReason::Refresh => age < REFRESH_AFTER,
+                LoadReason::UnknownKey => {
+                    attempts.failed_at.is_none()
+                        && within(attempts.unknown_key_at, self.unknown_key_pause)
+                }
+            };
+            if is_recent {
                 return Ok(keys);
             }
         }
-        if just_failed {
+        if within(attempts.failed_at, FAILED_PAUSE) {
             return Err(KeysUnavailable);
         }
-        // It stays so until the keys are here: a caller that gives up waiting leaves it so.
-        *last_failure = Some(now);
-        if again {
-            *last_unknown_key = Some(now);
+        if matches!(reason, LoadReason::UnknownKey) {
+            attempts.unknown_key_at = Some(now);
         }
-        let keys = self.fetch().await?;
+        let loaded = self.fetch().await;
+        attempts.failed_at = loaded.is_err().then(|| self.clock.now());
+        let keys = loaded?;
         *self.lock_keys() = Some((keys.clone(), now));
-        *last_failure = None;
         Ok(keys)
     }
 
@@ -193,7 +242,7 @@ mod tests {
     struct SigningKeysFixture {
         http: Arc<ScriptedHttp>,
         clock: ManualClock,
-        keys: SigningKeys,
+        keys: Arc<SigningKeys>,
     }
 
     fn fixture() -> SigningKeysFixture {
@@ -232,8 +281,14 @@ mod tests {
         set
     }
 
+    async fn yield_a_while() {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
-    async fn keys_are_loaded_once_a_day() {
+    async fn keys_are_loaded_once_and_refreshed_long_before_they_end() {
         let (trial, key) = (fixture(), key());
         trial.http.respond(200, &key.jwks());
         let many = futures::future::join_all((0..10).map(|_| trial.knows(key.kid()))).await;
@@ -241,13 +296,38 @@ mod tests {
         assert_eq!(trial.loads(), 1);
         let address = trial.http.requests()[0].uri().to_string();
         assert_eq!(address, "https://login.test/common/discovery/v2.0/keys");
-        trial.pass(24 * 3600 - 1);
+        trial.pass(6 * 3600 - 1);
         assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        yield_a_while().await;
         assert_eq!(trial.loads(), 1);
+        // From now on they are refreshed, and serve on while that fails.
         trial.pass(1);
+        for failed in 1..4 {
+            trial.http.time_out();
+            let many = futures::future::join_all((0..10).map(|_| trial.knows(key.kid()))).await;
+            assert!(many.into_iter().all(|known| known == Ok(true)));
+            yield_a_while().await;
+            assert_eq!(trial.loads(), 1 + failed);
+            trial.pass(5);
+        }
         trial.http.respond(200, &key.jwks());
         assert_eq!(trial.knows(key.kid()).await, Ok(true));
-        assert_eq!(trial.loads(), 2);
+        yield_a_while().await;
+        trial.pass(6 * 3600 - 6);
+        assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        yield_a_while().await;
+        assert_eq!(trial.loads(), 5);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_neither_undoes_a_load_nor_makes_it_fail() {
+        let (trial, key) = (fixture(), key());
+        trial.http.respond(200, &key.jwks());
+        let mut aborted = Box::pin(trial.knows("made up"));
+        assert!(futures::poll!(&mut aborted).is_pending());
+        drop(aborted);
+        assert_eq!(trial.knows(key.kid()).await, Ok(true), "on a fresh instance, at once");
+        assert_eq!(trial.loads(), 1);
     }
 
     #[tokio::test]

@@ -11,8 +11,7 @@ use serde::Deserialize;
 
 use super::{
     jwt::{VerifyError, check_lifetime, key_id_of, validation_for, verified_claims},
-    signing_keys::{PublishedKey, SigningKeys},
-    vault::KeysUnavailable,
+    signing_keys::SigningKeys,
 };
 use crate::{
     base::{clock::Clock, http::Http},
@@ -82,7 +81,7 @@ impl ValidationTokenVerifier {
         cloud: Cloud,
         registrations: &Registrations,
     ) -> Self {
-        let keys = Arc::new(SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud));
+        let keys = SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud);
         let rules = validation_for(&[&registrations.organisation_wide, &registrations.scoped]);
         Self { keys, clock, cloud, validation: rules }
     }
@@ -119,7 +118,7 @@ impl ValidationTokenVerifier {
     /// [`VerifyError`]; [`VerifyError::UnknownKey`] may be a key that is newer than ours.
     pub async fn verify(&self, token: &str) -> Result<TenantId, VerifyError> {
         let kid = key_id_of(token)?;
-        let key = self.signing_key(kid).await?.ok_or(VerifyError::UnknownKey)?;
+        let key = self.keys.find(&kid).await?.ok_or(VerifyError::UnknownKey)?;
         let claims: ValidationTokenClaims = verified_claims(token, &key, &self.validation)?;
         let tenant: TenantId = claims.tid.parse().map_err(|_| VerifyError::Issuer)?;
         let (issuer, caller) = match claims.ver.as_str() {
@@ -141,48 +140,5 @@ impl ValidationTokenVerifier {
         }
         check_lifetime(self.clock.now(), claims.nbf, claims.exp)?;
         Ok(tenant)
-    }
-
-    /// A key that is not held is looked for by a task of its own: the webhook gives up after half a
-    /// second, and must not undo a load that needs longer, again and again.
-    async fn signing_key(&self, kid: String) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
-        if let Some(key) = self.keys.find_cached(&kid) {
-            return Ok(Some(key));
-        }
-        let keys = Arc::clone(&self.keys);
-        let found = tokio::spawn(async move { keys.find(&kid).await }).await;
-        found.unwrap_or(Err(KeysUnavailable))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        base::test_support::ManualClock,
-        identity::scripted_http::{ScriptedHttp, cloud, key},
-    };
-
-    #[tokio::test]
-    async fn a_webhook_that_gives_up_does_not_undo_the_load_of_the_keys() {
-        let far = Arc::new(ScriptedHttp::default());
-        far.respond(200, &key().jwks());
-        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
-        let registrations =
-            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
-        let http = Arc::clone(&far) as Arc<dyn Http>;
-        let tokens = ValidationTokenVerifier::new(http, Arc::new(clock), cloud(), &registrations);
-        let token = key().sign(&json!({})).unwrap();
-        let mut impatient = Box::pin(tokens.verify(&token));
-        assert!(futures::poll!(&mut impatient).is_pending());
-        drop(impatient);
-        for _ in 0..8 {
-            tokio::task::yield_now().await;
-        }
-        let judged = tokens.verify(&token).await;
-        assert!(matches!(judged, Err(VerifyError::Malformed)), "{judged:?}");
-        assert_eq!(far.requests().len(), 1);
     }
 }

@@ -72,14 +72,16 @@ impl<T: Send + Sync + 'static> VaultCache<T> {
         Ok(self.load().await.unwrap_or(loaded))
     }
 
-    /// What is held if it `has` what is looked for; otherwise loaded again, at most every 30 s, and
-    /// then it may still not be in it.
+    /// What is held if it `has` what is looked for and is less than an hour old: what was replaced must
+    /// not be found for longer. Otherwise it is loaded again, at most every 30 s, and then it may
+    /// still not be in it.
     pub(in crate::identity) async fn get_containing(
         self: &Arc<Self>,
         has: impl Fn(&T) -> bool + Send,
     ) -> Result<Arc<T>, KeysUnavailable> {
-        let held = self.lock_loaded().clone();
-        match held.filter(|(loaded, _)| has(loaded)) {
+        let (now, held) = (self.clock.now(), self.lock_loaded().clone());
+        let is_fresh = |at: &Timestamp| now.duration_since(*at) < MAX_AGE;
+        match held.filter(|(loaded, at)| is_fresh(at) && has(loaded)) {
             Some((loaded, _)) => Ok(loaded),
             None => self.load().await,
         }

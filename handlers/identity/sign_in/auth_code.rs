@@ -11,6 +11,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::{
+    answered_flows::AnsweredFlows,
     oauth_state::{
         CallbackQuery, FlowError, FlowPurpose, PendingFlow, ReturnTarget, random_token,
         sha256_base64url,
@@ -33,6 +34,7 @@ pub struct SignIn {
     pub(crate) verifier: Arc<TokenVerifier>,
     pub(crate) registration: SignInRegistration,
     pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) answered: AnsweredFlows,
 }
 
 impl SignIn {
@@ -66,8 +68,9 @@ impl SignIn {
         (url, PendingFlow { state, started: self.endpoint.clock.now(), purpose })
     }
 
-    /// Who came back to the pages of `target`. `pending` is what the browser's cookie holds; the caller
-    /// forgets it whatever the outcome, so that it is good for one answer.
+    /// Who came back to the pages of `target`. `pending` is what the browser's cookie holds. It is good
+    /// for one answer: the caller has the browser forget it whatever the outcome, and one that is kept
+    /// all the same costs no second token request.
     pub async fn finish(
         &self,
         pending: Option<PendingFlow>,
@@ -85,6 +88,9 @@ impl SignIn {
             }
         };
         let code = query.code.as_deref().ok_or(FlowError::StateMismatch)?;
+        if !self.answered.insert(&pending.state) {
+            return Err(FlowError::StateMismatch);
+        }
         let client_id = self.registration.client_id.to_string();
         let fields = [
             ("grant_type", "authorization_code"),
@@ -161,7 +167,8 @@ mod tests {
             cloud: cloud(),
         };
         let (registration, rng) = (sign_in_registration(), Arc::new(SeededRng::new(1)));
-        let sign_in = SignIn { endpoint, verifier, registration, rng };
+        let answered = AnsweredFlows::new();
+        let sign_in = SignIn { endpoint, verifier, registration, rng, answered };
         SignInFixture { http: far, clock, sign_in }
     }
 
@@ -287,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_is_looked_at_first_and_shown_only_as_a_code() {
+    async fn an_error_counts_for_the_browser_that_asked_and_is_shown_only_as_a_code() {
         let trial = fixture();
         let (pending, _) = trial.begin_and_answer();
         for (error, shown) in [
@@ -300,20 +307,33 @@ mod tests {
             let query: String = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs([("error", error), ("state", state), ("code", "the-code")])
                 .finish();
-            for pending in [None, Some(pending.clone())] {
-                let outcome =
-                    trial.sign_in.finish(pending, MINE, &CallbackQuery::parse(&query)).await;
-                assert_eq!(outcome, Err(FlowError::Refused { code: shown.into() }), "{error}");
-            }
+            let query = CallbackQuery::parse(&query);
+            let outcome = trial.sign_in.finish(Some(pending.clone()), MINE, &query).await;
+            assert_eq!(outcome, Err(FlowError::Refused { code: shown.into() }), "{error}");
+            let outcome = trial.sign_in.finish(None, MINE, &query).await;
+            assert_eq!(outcome, Err(FlowError::StateMismatch), "anybody can link to it");
         }
         assert!(trial.http.token_requests().is_empty());
     }
 
     #[tokio::test]
-    async fn what_entra_answers_to_the_code_is_refusal_wait_or_doubt() {
+    async fn a_sign_in_is_answered_once_also_where_the_browser_keeps_its_cookie() {
         let trial = fixture();
         let (pending, answer) = trial.begin_and_answer();
-        let finish = async || trial.sign_in.finish(Some(pending.clone()), MINE, &answer).await;
+        trial.serve_id_token(&secrets(&pending).0);
+        assert!(trial.sign_in.finish(Some(pending.clone()), MINE, &answer).await.is_ok());
+        let again = trial.sign_in.finish(Some(pending), MINE, &answer).await;
+        assert_eq!(again, Err(FlowError::StateMismatch));
+        assert_eq!(trial.http.token_requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_entra_answers_to_the_code_is_refusal_wait_or_doubt() {
+        let trial = fixture();
+        let finish = async || {
+            let (pending, answer) = trial.begin_and_answer();
+            trial.sign_in.finish(Some(pending), MINE, &answer).await
+        };
         trial.http.respond_to_token_request(400, &[], &json!({ "error": "invalid_grant" }));
         let replayed = FlowError::Refused { code: "invalid_grant".into() };
         assert_eq!(finish().await, Err(replayed), "a code is good for once");

@@ -156,13 +156,14 @@ impl CallbackQuery {
         pending: Option<PendingFlow>,
         now: Timestamp,
     ) -> Result<PendingFlow, FlowError> {
-        // Before all else: `admin_consent=True` comes with errors, too.
-        if let Some(error) = &self.error {
-            return Err(FlowError::Refused { code: sanitize_error_code(error) });
-        }
+        // Before all else: anybody can link to an answer that says no.
         let given = self.state.as_deref().filter(|_| !self.malformed);
         let pending = pending.filter(|p| given.is_some_and(|it| constant_time_eq(it, &p.state)));
         let pending = pending.ok_or(FlowError::StateMismatch)?;
+        // Before what it claims: `admin_consent=True` comes with errors, too.
+        if let Some(error) = &self.error {
+            return Err(FlowError::Refused { code: sanitize_error_code(error) });
+        }
         if now.duration_since(pending.started) >= FLOW_TIMEOUT {
             return Err(FlowError::Expired);
         }

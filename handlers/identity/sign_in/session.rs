@@ -340,6 +340,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_that_was_replaced_opens_nothing_an_hour_later() {
+        let trial = fixture();
+        let session = trial.sessions.start(anna());
+        let cookie = cookie_pair(&trial.sessions.seal(&session).await.unwrap());
+        trial.vault.put(Some(KeySet::new(key("c2", 2), [])));
+        trial.clock.advance(SignedDuration::from_mins(59));
+        assert_eq!(trial.open(&cookie).await, Some(session), "the keys are held for an hour");
+        trial.clock.advance(SignedDuration::from_mins(1));
+        // A session would be over by now; a pending flow shows the key alone.
+        let flow: PendingFlow = serde_json::from_value(serde_json::json!({
+            "state": "s", "started": "2026-11-24T09:00:00Z",
+            "purpose": { "SignIn": { "nonce": "n", "verifier": "v", "return_target": "my-calendar" } },
+        }))
+        .unwrap();
+        let old = fixture();
+        let pending = cookie_pair(&old.sessions.seal_pending(&flow).await.unwrap());
+        assert_eq!(trial.sessions.open_pending(&cookie_header(&pending)).await, Ok(None));
+    }
+
+    #[tokio::test]
     async fn while_the_vault_is_away_nobody_is_called_a_stranger() {
         let trial = fixture();
         let cookie =

@@ -53,7 +53,7 @@ pub struct SignedInUser {
 
 /// Checks the tokens that people bring.
 pub struct TokenVerifier {
-    pub(crate) keys: SigningKeys,
+    pub(crate) keys: Arc<SigningKeys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cloud: Cloud,
     pub(crate) registration: SignInRegistration,

@@ -1,3 +1,4 @@
 //! Somebody who wants a room, a name, or our bill to grow.
 
+mod sign_in;
 mod webhook;

@@ -37,6 +37,7 @@ struct Host {
     fail_before: u32,
     fail_after: u32,
     is_down: bool,
+    is_slow: bool,
 }
 
 impl Network {
@@ -76,6 +77,11 @@ impl Network {
     /// Takes `host` off the network, or puts it back.
     pub fn set_down(&self, host: &str, down: bool) {
         self.change(host, |h| h.is_down = down);
+    }
+
+    /// Lets requests to `host` take long enough for others to get their turn, or not.
+    pub fn set_slow(&self, host: &str, slow: bool) {
+        self.change(host, |h| h.is_slow = slow);
     }
 
     /// How many requests were sent to `host`, failed ones included.
@@ -121,6 +127,9 @@ impl Http for Network {
             request.extensions_mut().insert(ConnectInfo(from));
         }
         let host = request.uri().host().unwrap_or_default().to_owned();
+        if self.lock().get(&host).is_some_and(|host| host.is_slow) {
+            tokio::task::yield_now().await;
+        }
         let (behind, lost) = self.resolve(&host)?;
         let answer = match behind {
             Backend::Router(router) => call(router, request).await,

@@ -239,10 +239,29 @@ async fn a_key_that_nobody_has_is_distinguished_from_a_vault_that_is_away() {
     trial.pass(SignedDuration::from_secs(30));
     assert_eq!(trial.keys.find(&unknown).await.unwrap_err(), KeysUnavailable);
     assert!(trial.keys.find(&known).await.unwrap().is_some(), "known keys serve on");
+    trial.pass(SignedDuration::from_hours(1));
+    assert_eq!(
+        trial.keys.find(&known).await.unwrap_err(),
+        KeysUnavailable,
+        "it may have been destroyed"
+    );
+    trial.pass(SignedDuration::from_secs(30));
     trial.source.set_outage(false);
     trial.source.destroy(&known).await.unwrap();
     trial.keys.reload_all().await.unwrap();
     assert!(trial.keys.find(&known).await.unwrap().is_none(), "what is destroyed is forgotten");
+}
+
+#[tokio::test]
+async fn a_key_that_was_destroyed_opens_nothing_an_hour_later() {
+    let trial = fixture();
+    let first = trial.add().await;
+    assert!(trial.keys.find(&first).await.unwrap().is_some());
+    trial.source.destroy(&first).await.unwrap();
+    trial.pass(SignedDuration::from_mins(59));
+    assert!(trial.keys.find(&first).await.unwrap().is_some(), "the keys are held for an hour");
+    trial.pass(SignedDuration::from_mins(1));
+    assert!(trial.keys.find(&first).await.unwrap().is_none());
 }
 
 #[tokio::test]
