@@ -6,6 +6,7 @@ pub mod clock;
 pub mod http;
 pub mod invocation;
 pub(crate) mod json;
+pub(crate) mod rate_limit;
 pub mod retry_after;
 pub mod rng;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! `Failures`: what failed so often that it stopped. A partition is a tenant (`-` where none is
 //! known); a row is a function and a digest of the subject, so that a repeat takes the same row.
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,22 @@ impl Failures {
 
     /// All failures of a tenant, or those of no known tenant.
     pub async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Failure>, StoreError> {
-        self.values(&KeyRange::single_partition(partition(tenant))).await
+        self.list_matching(tenant, |_| true).await
+    }
+
+    /// Those that `matches`. They are read page by page, so that a tenant whose failures are many needs
+    /// no more memory than those that are meant.
+    pub async fn list_matching(
+        &self,
+        tenant: Option<TenantId>,
+        matches: impl Fn(&Failure) -> bool + Send,
+    ) -> Result<Vec<Failure>, StoreError> {
+        let mut found = Vec::new();
+        let mut pages = self.pages(KeyRange::single_partition(partition(tenant)));
+        while let Some(page) = pages.try_next().await? {
+            found.extend(page.into_iter().map(|(failure, ..)| failure).filter(&matches));
+        }
+        Ok(found)
     }
 
     /// Removes a tenant's failures (or those of no known tenant) that last failed before `instant`.
@@ -57,7 +73,7 @@ impl Failures {
         instant: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut removed = 0;
-        for failure in self.list(tenant).await?.into_iter().filter(|f| f.failed_at < instant) {
+        for failure in self.list_matching(tenant, |failure| failure.failed_at < instant).await? {
             self.remove(tenant, &failure.function, &failure.subject).await?;
             removed += 1;
         }
@@ -71,11 +87,12 @@ impl Failures {
         mailbox: MailboxId,
     ) -> Result<(), StoreError> {
         let id = mailbox.to_string();
-        for failure in self.list(Some(tenant)).await? {
-            let named = failure.message.as_ref().is_some_and(|message| message.contains(&id));
-            if named || failure.subject.contains(&id) {
-                self.remove(Some(tenant), &failure.function, &failure.subject).await?;
-            }
+        let named = |failure: &Failure| {
+            let in_message = failure.message.as_ref().is_some_and(|text| text.contains(&id));
+            in_message || failure.subject.contains(&id)
+        };
+        for failure in self.list_matching(Some(tenant), named).await? {
+            self.remove(Some(tenant), &failure.function, &failure.subject).await?;
         }
         Ok(())
     }

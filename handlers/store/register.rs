@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
@@ -103,10 +104,32 @@ impl Register {
         self.table.write(RowChange::Upsert(row)).await.map(drop)
     }
 
+    /// All decisions of a tenant, page by page: person by person, those of each in order of time.
+    pub fn pages(&self, tenant: TenantId) -> BoxStream<'static, Result<Vec<Decision>, StoreError>> {
+        let pages = self.table.pages(tenant_range(tenant)).map_ok(move |rows| {
+            let mut page: Vec<Decision> = rows
+                .into_iter()
+                // Without the copies for those who decided about somebody else.
+                .filter(|(decision, keys, _)| partition(tenant, decision.about) == keys.partition)
+                .map(|(decision, ..)| decision)
+                .collect();
+            // A row's key names no more than the millisecond.
+            page.sort_by_key(|decision| (decision.about, decision.at));
+            page
+        });
+        pages.boxed()
+    }
+
     /// All decisions of a tenant, in order of time.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
         let mut all = self.query(&tenant_range(tenant)).await?;
         all.retain(|(decision, keys)| partition(tenant, decision.about) == keys.partition);
+        Ok(all.into_iter().map(|(decision, _)| decision).collect())
+    }
+
+    /// The decisions about the tenant as a whole, in order of time.
+    pub async fn list_about_tenant(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
+        let all = self.query(&KeyRange::single_partition(partition(tenant, None))).await?;
         Ok(all.into_iter().map(|(decision, _)| decision).collect())
     }
 

@@ -26,6 +26,9 @@ pub struct Tenant {
     pub connection: Option<TenantConnection>,
     /// When its access was looked at last.
     pub access_checked_at: Option<Timestamp>,
+    /// When an administrator had every calendar compared, while that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparing_since: Option<Timestamp>,
     pub policy: TenantPolicy,
 }
 
@@ -167,6 +170,7 @@ mod tests {
             registration: Registration::Scoped,
             connection: None,
             access_checked_at: None,
+            comparing_since: None,
             policy: TenantPolicy::default(),
         }
     }

@@ -5,20 +5,18 @@
 //! that is full lets its whole burst through on top of what flows in. So burst and inflow together
 //! stay below the limit, with a margin for what other processes do; beyond that Graph's 429 rules.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
-use governor::{
-    Quota, RateLimiter, clock::Clock as Hand, middleware::NoOpMiddleware, nanos::Nanos,
-    state::keyed::HashMapStateStore,
-};
 use http::Method;
-use jiff::SignedDuration;
 
 use super::{
     error::{GraphError, RetryCause},
     request::GraphRequest,
 };
-use crate::{base::clock::Clock, domain::ids::TenantId};
+use crate::{
+    base::{clock::Clock, rate_limit::Buckets},
+    domain::ids::TenantId,
+};
 
 /// The time that Graph's limits are for.
 const WINDOW: Duration = Duration::from_secs(20);
@@ -35,54 +33,28 @@ const ALL_CHANGES: (u32, u32) = (400, 1_500);
 const TENANT_LISTS: (u32, u32) = (5, 18);
 /// The same in all tenants: 36 of Graph's 40.
 const ALL_LISTS: (u32, u32) = (8, 28);
-/// Tenants remembered before those with a full bucket are forgotten.
-const PRUNE_THRESHOLD: usize = 1_024;
-
-/// Our clock, as the buckets read it.
-#[derive(Clone)]
-struct GovernorClock(Arc<dyn Clock>);
-
-impl Hand for GovernorClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::from(u64::try_from(self.0.now().as_nanosecond()).unwrap_or(0))
-    }
-}
-
-/// One bucket for each tenant, or one for all of them under `None`.
-type Bucket = RateLimiter<
-    Option<TenantId>,
-    HashMapStateStore<Option<TenantId>>,
-    GovernorClock,
-    NoOpMiddleware<Nanos>,
->;
-
 /// Who may change or list subscriptions now.
 pub(in crate::graph) struct SubscriptionRateLimiter {
-    tenant_changes: Bucket,
-    all_changes: Bucket,
-    tenant_lists: Bucket,
-    all_lists: Bucket,
-    clock: GovernorClock,
+    tenant_changes: Buckets<TenantId>,
+    all_changes: Buckets<()>,
+    tenant_lists: Buckets<TenantId>,
+    all_lists: Buckets<()>,
 }
 
 impl SubscriptionRateLimiter {
     /// All buckets full.
     pub(in crate::graph) fn new(clock: Arc<dyn Clock>) -> Self {
-        let clock = GovernorClock(clock);
-        let bucket = |(burst, inflow)| {
-            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::with_period(WINDOW / inflow)
-                .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN));
-            RateLimiter::new(quota.allow_burst(burst), HashMapStateStore::default(), clock.clone())
-        };
+        fn buckets<K: Hash + Eq + Clone>(
+            clock: &Arc<dyn Clock>,
+            (burst, inflow): (u32, u32),
+        ) -> Buckets<K> {
+            Buckets::new(Arc::clone(clock), burst, WINDOW / inflow)
+        }
         Self {
-            tenant_changes: bucket(TENANT_CHANGES),
-            all_changes: bucket(ALL_CHANGES),
-            tenant_lists: bucket(TENANT_LISTS),
-            all_lists: bucket(ALL_LISTS),
-            clock,
+            tenant_changes: buckets(&clock, TENANT_CHANGES),
+            all_changes: buckets(&clock, ALL_CHANGES),
+            tenant_lists: buckets(&clock, TENANT_LISTS),
+            all_lists: buckets(&clock, ALL_LISTS),
         }
     }
 
@@ -99,22 +71,16 @@ impl SubscriptionRateLimiter {
             }
             _ => return Ok(()),
         };
-        if of_tenant.len() > PRUNE_THRESHOLD {
-            // A bucket that is full again says no more than one that is not there.
-            of_tenant.retain_recent();
-        }
         // A place of the tenant's that the other bucket refuses is lost, which only makes us slower.
-        let taken = of_tenant.check_key(&Some(tenant)).and_then(|()| of_all.check_key(&None));
-        taken.map_err(|full| {
-            let after = SignedDuration::try_from(full.wait_time_from(self.clock.now())).ok();
-            GraphError::Retry { after, cause: RetryCause::RateLimited }
-        })
+        let taken = of_tenant.take(&tenant).and_then(|()| of_all.take(&()));
+        let cause = RetryCause::RateLimited;
+        taken.map_err(|after| GraphError::Retry { after: Some(after), cause })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use jiff::{SignedDuration, Timestamp};
     use uuid::Uuid;
 
     use super::*;

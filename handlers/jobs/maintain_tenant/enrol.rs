@@ -89,12 +89,15 @@ impl TenantWorker<'_> {
     /// Everybody who has withdrawn by themselves, and has not agreed by themselves since.
     async fn load_opt_outs(&self) -> Result<BTreeSet<MailboxId>, JobError> {
         let mut opted_out = BTreeSet::new();
-        for decision in self.deps.register.list(self.tenant.id).await? {
-            let Some(person) = decision.about else { continue };
-            if opted_out_after(&decision, opted_out.contains(&person)) {
-                opted_out.insert(person);
-            } else {
-                opted_out.remove(&person);
+        let mut pages = self.deps.register.pages(self.tenant.id);
+        while let Some(page) = pages.try_next().await? {
+            for decision in page {
+                let Some(person) = decision.about else { continue };
+                if opted_out_after(&decision, opted_out.contains(&person)) {
+                    opted_out.insert(person);
+                } else {
+                    opted_out.remove(&person);
+                }
             }
         }
         Ok(opted_out)

@@ -203,7 +203,7 @@ impl TenantWorker<'_> {
     /// Once for each time that the tenant left, however often this was cut off.
     async fn record_deletion(&self, at: Timestamp) -> Result<(), JobError> {
         let tenant = self.tenant.id;
-        let decisions = self.deps.register.list(tenant).await?;
+        let decisions = self.deps.register.list_about_tenant(tenant).await?;
         let last = decisions.iter().rev().find_map(|decision| match decision.kind {
             DecisionKind::Deleted => Some(true),
             DecisionKind::Connected { .. } | DecisionKind::Disconnected => Some(false),

@@ -78,12 +78,32 @@ impl TenantWorker<'_> {
         if self.was_changed().await? {
             return Ok(vec![self.enqueue_rest(cursor, Duration::ZERO)]);
         }
+        if next.is_none() && cursor.resync {
+            self.end_comparison().await?;
+        }
         let delay = tasks.next_delay();
         let mut jobs = tasks.into_jobs();
         jobs.extend(
             next.map(|shard| self.enqueue_rest(ReconcileCursor { shard, ..cursor }, delay)),
         );
         Ok(jobs)
+    }
+
+    /// From now on an administrator may start the next one.
+    async fn end_comparison(&self) -> Result<(), JobError> {
+        let Some((tenant, etag)) = self.deps.tenants.get_with_etag(self.tenant.id).await? else {
+            return Ok(());
+        };
+        if tenant.comparing_since.is_none() {
+            return Ok(());
+        }
+        let ended = Tenant { comparing_since: None, ..tenant };
+        match self.deps.tenants.replace(&ended, &etag).await {
+            Err(error) if error.is_conflict() => {
+                Err(JobError::retry_after(CONFLICT_BACKOFF, "write conflict"))
+            }
+            written => Ok(written.map(drop)?),
+        }
     }
 
     /// Whether something was decided since this part has read the tenant.

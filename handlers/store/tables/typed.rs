@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
+use futures::{StreamExt as _, stream, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -40,12 +41,21 @@ pub trait Row: Serialize + DeserializeOwned {
     fn key(&self) -> RowKey;
 }
 
+/// Pages of rows, with their keys and versions.
+pub(in crate::store) type RowPages<R> =
+    BoxStream<'static, Result<Vec<(R, RowKey, ETag)>, StoreError>>;
+
 /// A table whose rows are values of `R`. Clones share it.
-#[derive(Clone)]
 pub struct TypedTable<R> {
     tables: Arc<dyn Tables>,
     table: Table,
     row: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for TypedTable<R> {
+    fn clone(&self) -> Self {
+        Self { tables: Arc::clone(&self.tables), table: self.table, row: PhantomData }
+    }
 }
 
 impl<R> fmt::Debug for TypedTable<R> {
@@ -192,6 +202,23 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
                 return Ok(all);
             }
         }
+    }
+
+    /// The rows of `range`, page by page: a range of any length needs the memory of one page.
+    pub(in crate::store) fn pages(&self, range: KeyRange) -> RowPages<R>
+    where
+        R: Send + 'static,
+    {
+        let table = self.clone();
+        let pages = stream::try_unfold(Some(None), move |next| {
+            let (table, range) = (table.clone(), range.clone());
+            async move {
+                let Some(from) = next else { return Ok(None) };
+                let (rows, more) = table.read_page(&range, from).await?;
+                Ok(Some((rows, more.map(Some))))
+            }
+        });
+        pages.boxed()
     }
 
     /// All rows of `range` without their keys and versions.

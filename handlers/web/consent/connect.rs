@@ -143,6 +143,7 @@ async fn complete_consent(
             state_digest,
         }),
         access_checked_at: Some(now),
+        comparing_since: None,
         policy,
     };
     match found {

@@ -102,6 +102,11 @@ impl Deps {
         pages.boxed()
     }
 
+    /// The register of `tenant`, page by page.
+    pub(super) fn decision_pages(&self, tenant: TenantId) -> Pages<Decision> {
+        self.register.pages(tenant)
+    }
+
     /// Adds a decision of `user` to the register, about one mailbox or the whole tenant.
     pub(super) async fn record_decision(
         &self,

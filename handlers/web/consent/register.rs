@@ -1,15 +1,19 @@
 //! The register: who allowed access, when and to which text, who withdrew it, and every change of the
 //! policy.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use askama::Template;
-use axum::extract::State;
-use futures::{StreamExt as _, stream};
+use axum::{extract::State, http::Uri};
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{authz, deps::Deps, export};
+use super::{
+    authz,
+    deps::Deps,
+    export::{self, Pages},
+};
 use crate::{
     domain::{
         ids::MailboxId,
@@ -19,7 +23,7 @@ use crate::{
             policy::Registration,
         },
     },
-    web::layout::{CurrentUser, Frame, PageError, PageResult, download, html},
+    web::layout::{CurrentUser, Frame, PageError, PageResult, html, parse_list_query},
 };
 
 /// One entry, in words that do not change with the language: it is evidence.
@@ -92,43 +96,72 @@ impl From<Decision> for RegisterEntry {
     }
 }
 
+/// Entries that one page shows.
+const PAGE_SIZE: usize = 200;
+/// The oldest entry that a page shows, counted from the latest. All others are in the downloads.
+const MAX_SHOWN: usize = 10_000;
+
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
     frame: Frame<'a>,
     /// Each with its instant for people; the entry's own is for the downloads.
     entries: Vec<(Timestamp, RegisterEntry)>,
+    before: Option<usize>,
+    after: Option<usize>,
 }
 
-/// GET `register`.
-pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
-    let decisions = load_decisions(&deps, &user).await?;
-    let entries = decisions.into_iter().map(|decision| (decision.at, decision.into()));
-    html(&RegisterPage { frame: deps.frame(&user, "register"), entries: entries.collect() })
+/// GET `register`, which lists decisions from the n-th latest on: `?from=n`.
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
+    let from = parse_list_query(uri.query(), "").0.min(MAX_SHOWN - PAGE_SIZE);
+    let until = from + PAGE_SIZE;
+    // One more, to know whether there is a next page.
+    let mut latest = latest_decisions(load_pages(&deps, &user)?, until + 1).await?;
+    let has_more = latest.len() > until;
+    latest.truncate(until);
+    let entries = latest.into_iter().skip(from).map(|decision| (decision.at, decision.into()));
+    html(&RegisterPage {
+        frame: deps.frame(&user, "register"),
+        entries: entries.collect(),
+        before: (from > 0).then(|| from.saturating_sub(PAGE_SIZE)),
+        after: Some(until).filter(|until| has_more && *until < MAX_SHOWN),
+    })
 }
 
-/// GET `register.csv`.
+/// The latest `count` decisions, the latest first. A register of any length needs the memory of these
+/// and of one page.
+async fn latest_decisions(
+    mut pages: Pages<Decision>,
+    count: usize,
+) -> Result<Vec<Decision>, PageError> {
+    let mut latest: Vec<Decision> = Vec::new();
+    while let Some(page) = pages.try_next().await? {
+        latest.extend(page);
+        latest.sort_by_key(|decision| Reverse(decision.at));
+        latest.truncate(count);
+    }
+    Ok(latest)
+}
+
+/// GET `register.csv`: every decision, person by person.
 pub(super) async fn csv(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
-    let entries = load_entries(&deps, &user).await?;
-    export::csv("register.csv", COLUMNS, stream::iter([Ok(entries)]).boxed()).await
+    export::csv("register.csv", COLUMNS, load_entries(&deps, &user)?).await
 }
 
 /// GET `register.json`.
 pub(super) async fn json(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
-    let entries = load_entries(&deps, &user).await?;
-    let text = serde_json::to_string_pretty(&entries).map_err(|_| PageError::Internal)?;
-    Ok(download("register.json", "application/json", text))
+    export::json("register.json", load_entries(&deps, &user)?).await
 }
 
 /// All decisions of the administrator's tenant. They stay readable after the tenant has disconnected.
-async fn load_decisions(deps: &Deps, user: &CurrentUser) -> Result<Vec<Decision>, PageError> {
+fn load_pages(deps: &Deps, user: &CurrentUser) -> Result<Pages<Decision>, PageError> {
     authz::require_admin(user)?;
-    Ok(deps.register.list(user.tenant()).await?)
+    Ok(deps.decision_pages(user.tenant()))
 }
 
-async fn load_entries(deps: &Deps, user: &CurrentUser) -> Result<Vec<RegisterEntry>, PageError> {
-    let decisions = load_decisions(deps, user).await?;
-    Ok(decisions.into_iter().map(RegisterEntry::from).collect())
+fn load_entries(deps: &Deps, user: &CurrentUser) -> Result<Pages<RegisterEntry>, PageError> {
+    let pages = load_pages(deps, user)?;
+    Ok(pages.map_ok(|page| page.into_iter().map(RegisterEntry::from).collect()).boxed())
 }
 
 #[cfg(test)]

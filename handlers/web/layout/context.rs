@@ -16,10 +16,11 @@ use super::{
     current_user::CurrentUser,
     error::PageError,
     frame::{Frame, join_path},
+    pace::Pace,
     response::with_page_headers,
     texts::{ENGLISH, Texts},
 };
-use crate::identity::sign_in::SessionCookies;
+use crate::{base::clock::Clock, identity::sign_in::SessionCookies};
 
 /// The largest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -30,6 +31,7 @@ const STYLESHEET: &str = include_str!("templates/style.css");
 #[derive(Clone)]
 pub struct PageContext {
     pub(crate) sessions: Arc<SessionCookies>,
+    pub(crate) pace: Arc<Pace>,
     base: Arc<str>,
     /// The origin of our own pages, as browsers write it.
     pub(super) origin: Arc<str>,
@@ -37,10 +39,16 @@ pub struct PageContext {
 
 impl PageContext {
     /// The context of `function`, whose pages browsers reach below the address `pages`.
-    pub(crate) fn new(sessions: Arc<SessionCookies>, pages: &Url, function: &'static str) -> Self {
+    pub(crate) fn new(
+        sessions: Arc<SessionCookies>,
+        clock: &Arc<dyn Clock>,
+        pages: &Url,
+        function: &'static str,
+    ) -> Self {
         let base = format!("{}/{function}", pages.path().trim_end_matches('/'));
         let origin = pages.origin().ascii_serialization();
-        Self { sessions, base: base.into(), origin: origin.into() }
+        let pace = Arc::new(Pace::new(clock));
+        Self { sessions, pace, base: base.into(), origin: origin.into() }
     }
 
     pub(crate) fn texts(&self) -> &'static Texts {
@@ -138,11 +146,12 @@ mod tests {
 
     /// Pages whose keys are away.
     fn app() -> Router {
-        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
-        let ring = Arc::new(KeyRing::new(Box::new(UnavailableKeys), Arc::clone(&clock) as _));
-        let sessions = Arc::new(SessionCookies::new(ring, clock, Arc::new(SeededRng::new(1))));
-        let pages =
-            PageContext::new(sessions, &"https://x.example/api".parse().unwrap(), "consent");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let ring = Arc::new(KeyRing::new(Box::new(UnavailableKeys), Arc::clone(&clock)));
+        let rng = Arc::new(SeededRng::new(1));
+        let sessions = Arc::new(SessionCookies::new(ring, Arc::clone(&clock), rng));
+        let address = "https://x.example/api".parse().unwrap();
+        let pages = PageContext::new(sessions, &clock, &address, "consent");
         let routes = Router::new()
             .route("/mine", get(async |_: CurrentUser| "yours"))
             .route("/save", post(async |_: VerifiedForm| "saved"))

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     frame::Frame,
+    pace::TooOften,
     texts::{ENGLISH, ErrorMessage, ErrorTexts},
 };
 use crate::{
@@ -41,6 +42,7 @@ pub(crate) enum PageError {
     MethodNotAllowed,
     /// Somebody else changed the same row at the same time.
     Conflict,
+    TooOften(TooOften),
     /// The cookie keys cannot be read.
     KeysUnavailable,
     /// Tables or queues do not answer.
@@ -77,6 +79,7 @@ impl PageError {
             Self::NotFound => (StatusCode::NOT_FOUND, &t.not_found),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, &t.method_not_allowed),
             Self::Conflict => (StatusCode::CONFLICT, &t.conflict),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, &t.too_often),
             Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.keys_unavailable),
             Self::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.storage_unavailable),
             Self::MicrosoftUnavailable => {
@@ -160,6 +163,9 @@ impl IntoResponse for PageError {
             let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        if let Self::TooOften(TooOften { retry_after }) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+        }
         // The page is made outside, where the function and so the links are known.
         response.extensions_mut().insert(self);
         response
@@ -169,6 +175,12 @@ impl IntoResponse for PageError {
 impl From<KeysUnavailable> for PageError {
     fn from(_: KeysUnavailable) -> Self {
         Self::KeysUnavailable
+    }
+}
+
+impl From<TooOften> for PageError {
+    fn from(error: TooOften) -> Self {
+        Self::TooOften(error)
     }
 }
 

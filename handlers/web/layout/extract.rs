@@ -29,6 +29,15 @@ async fn current_user(
     Ok(Some(CurrentUser::new(session, request)))
 }
 
+/// The same for a page that is only read.
+async fn reader(pages: &PageContext, parts: &Parts) -> Result<Option<CurrentUser>, PageError> {
+    let user = current_user(pages, parts).await?;
+    if let Some(user) = &user {
+        pages.pace.check_read(user.tenant(), user.person())?;
+    }
+    Ok(user)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser
 where
     PageContext: FromRef<S>,
@@ -36,7 +45,8 @@ where
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
-        current_user(&PageContext::from_ref(state), parts).await?.ok_or(PageError::NotSignedIn)
+        let reader = reader(&PageContext::from_ref(state), parts).await?;
+        reader.ok_or(PageError::NotSignedIn)
     }
 }
 
@@ -47,7 +57,7 @@ where
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, PageError> {
-        current_user(&PageContext::from_ref(state), parts).await
+        reader(&PageContext::from_ref(state), parts).await
     }
 }
 
@@ -95,6 +105,8 @@ where
         if !user.csrf_matches(&token) {
             return Err(PageError::CsrfMismatch);
         }
+        // After the proof: another site must not use up what the user may do.
+        pages.pace.check_change(user.tenant(), user.person())?;
         Ok(Self { user, body })
     }
 }

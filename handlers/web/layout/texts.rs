@@ -99,6 +99,9 @@ error_texts! {
         conflict: "Somebody else changed this",
             "Somebody else changed this at the same moment. Your change was not saved.",
             "Open the page again, check what it says now, and repeat your change if it is still needed.";
+        too_often: "That was too often",
+            "You asked more often in a short time than anybody needs to. Nothing was changed.",
+            "Wait a minute, then open the page again.";
         keys_unavailable: "Roombridge cannot check who you are at the moment",
             "The keys that protect your session cannot be reached. Nothing was changed.",
             "Try again in half a minute.";
@@ -574,6 +577,8 @@ texts! {
         detail: "Details",
         old: "Before:",
         new: "After:",
+        later: "Later entries",
+        earlier: "Earlier entries",
     }
 
     /// `consent`: leaving.

@@ -37,7 +37,7 @@ use crate::{
         sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
     },
     store::mailboxes::BookingDisposition,
-    web::layout::{MAX_ADDRESS_CHARS, RETRY_AFTER_SECONDS, has_content_type},
+    web::layout::{MAX_ADDRESS_CHARS, RETRY_AFTER_SECONDS, TooOften, has_content_type},
 };
 
 /// The largest body that is read, in bytes.
@@ -152,6 +152,10 @@ async fn dispatch(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let caller = authenticate(&deps.token_verifier, request.headers()).await?;
+    match method {
+        Method::GET => deps.pages.pace.check_read(caller.tenant, caller.person)?,
+        _ => deps.pages.pace.check_change(caller.tenant, caller.person)?,
+    }
     let invocation = invocation.for_tenant(caller.tenant);
     let ctx = RequestContext { deps, invocation, person: caller.person };
     match method {
@@ -276,6 +280,8 @@ enum ApiError {
     BadRequest,
     #[error(transparent)]
     Denied(DenialReason),
+    #[error("too many requests in a short time")]
+    TooOften(TooOften),
     /// The request was not completed, or we cannot verify a token now. Which of our services does not
     /// answer is our own business.
     #[error("temporarily unavailable; retrying is safe")]
@@ -291,6 +297,12 @@ impl From<Error> for ApiError {
                 Self::Unavailable
             }
         }
+    }
+}
+
+impl From<TooOften> for ApiError {
+    fn from(error: TooOften) -> Self {
+        Self::TooOften(error)
     }
 }
 
@@ -331,6 +343,7 @@ impl ApiError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::Denied(reason) => return (denial_status(*reason), json!(reason)),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         (status, json!(code))
@@ -349,6 +362,7 @@ impl ApiError {
             | Self::TooLarge
             | Self::BadRequest
             | Self::Denied(_)
+            | Self::TooOften(_)
             | Self::Unavailable => None,
         }
     }
@@ -397,6 +411,9 @@ impl IntoResponse for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if let Self::TooOften(TooOften { retry_after }) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
         }
         response
     }

@@ -34,8 +34,9 @@ use crate::{
     web::layout::{PageContext, texts::fill},
 };
 
-/// When a worker checks whether the task after a row's change was lost. Shorter than the time for
-/// which a worker leaves a subscription alone, so that the check costs one read.
+/// When a worker checks whether the task after a row's change was lost: after this, and before twice as
+/// long. Shorter than the time for which a worker leaves a subscription alone, so that the check costs
+/// one read.
 const RECHECK_DELAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// What this function works with.
@@ -109,10 +110,11 @@ impl RequestContext<'_> {
     }
 
     /// Written before a mailbox's row: if the request ends between the row and the task, a worker
-    /// still looks at the mailbox.
+    /// still looks at the mailbox. However often somebody changes their mind, there is one entry for
+    /// each five minutes.
     pub(super) async fn put_recheck(&self, mailbox: MailboxId) -> Result<(), StoreError> {
         let subject = DueSubject::Mailbox { tenant: self.invocation.tenant, mailbox };
-        let at = self.deps.clock.now() + RECHECK_DELAY;
+        let at = recheck_at(self.deps.clock.now());
         self.deps.due.upsert(&DueEntry::new(DuePurpose::Renew, at, subject)).await
     }
 
@@ -148,4 +150,10 @@ impl RequestContext<'_> {
         let task = MailboxTask::new(mailbox, kind, meta);
         self.deps.outbox.enqueue(MailboxTasks::one(self.invocation.tenant, task)).await
     }
+}
+
+fn recheck_at(now: Timestamp) -> Timestamp {
+    let period = RECHECK_DELAY.as_secs();
+    let next = (now.as_second() / period + 2) * period;
+    Timestamp::from_second(next).unwrap_or(now)
 }

@@ -150,8 +150,8 @@ impl RequestContext<'_> {
         appointments.sort_by_key(|(copy, _): &(AppointmentCopy, Vec<OwnBooking>)| copy.ends_at);
         let decisions = deps.register.list_involving(tenant, person).await?;
         // Few in a healthy tenant, and stored by function: those of a person are picked out here.
-        let mut failures = deps.failures.list(Some(tenant)).await?;
-        failures.retain(|failure| concerns(failure, person, &keys));
+        let is_concerned = |failure: &Failure| concerns(failure, person, &keys);
+        let failures = deps.failures.list_matching(Some(tenant), is_concerned).await?;
         let (at, mailbox) = (deps.clock.now(), mailbox.map(|(mailbox, _)| mailbox));
         Ok(PersonalDataExport { tenant, person, at, mailbox, appointments, decisions, failures })
     }

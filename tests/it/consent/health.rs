@@ -162,3 +162,20 @@ async fn nobody_compares_without_the_form_and_nothing_is_compared_where_access_i
     assert_eq!(contoso.pending_tenant_work().len(), pending.len() + 1);
     Ok::<(), TestError>(())
 }
+
+#[tokio::test]
+async fn a_comparison_runs_once_however_often_it_is_asked_for() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    contoso.run_for(minutes(5)).await;
+    for _ in 0..10 {
+        let page = browser.post("health", &[]).await?;
+        assert_eq!(page.location(), "/api/consent/health?comparing", "{}", page.text);
+    }
+    assert_eq!(contoso.pending_tenant_work(), ["reconcile-policy"]);
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.pending_tenant_work(), [""; 0]);
+    browser.post("health", &[]).await?;
+    assert_eq!(contoso.pending_tenant_work(), ["reconcile-policy"], "the first one has ended");
+    Ok(())
+}

@@ -103,6 +103,7 @@ fn tenant(state: TenantState) -> Tenant {
         registration: Registration::OrganisationWide,
         connection: None,
         access_checked_at: None,
+        comparing_since: None,
         policy: TenantPolicy::default(),
     }
 }
@@ -145,6 +146,7 @@ fn decided() -> Tenant {
         registration: Registration::Scoped,
         connection: Some(connected),
         access_checked_at: Some(at("2026-11-24T03:00:00Z")),
+        comparing_since: Some(at("2026-11-24T03:10:00Z")),
         policy,
         ..tenant(TenantState::Active)
     }

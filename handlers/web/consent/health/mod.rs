@@ -8,6 +8,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::SignedDuration;
 
 use super::{
     authz,
@@ -95,12 +96,21 @@ async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<Health
     Ok(stats)
 }
 
-/// POST `health`: has every calendar compared with its bookings.
+/// After this a comparison that never ended may be started again: its task was lost.
+const COMPARISON_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
+
+/// POST `health`: has every calendar compared with its bookings, unless that is being done.
 pub(super) async fn compare(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     posted.parse(&[])?;
-    let (tenant, _) = authz::require_connected_tenant(&deps, &posted.user).await?;
+    let (tenant, etag) = authz::require_connected_tenant(&deps, &posted.user).await?;
+    let now = deps.clock.now();
+    let is_running = tenant
+        .comparing_since
+        .is_some_and(|since| now.duration_since(since).abs() < COMPARISON_TIMEOUT);
     // Without access there is nothing to compare, and the task would be discarded.
-    if tenant.state.is_active() {
+    if tenant.state.is_active() && !is_running {
+        let comparing = Tenant { comparing_since: Some(now), ..tenant };
+        deps.tenants.replace(&comparing, &etag).await?;
         let from = Some(ReconcileCursor { resync: true, ..ReconcileCursor::default() });
         let kind = TenantTaskKind::ReconcilePolicy { from };
         deps.enqueue_tenant_task(&posted.user, kind).await?;

@@ -58,6 +58,7 @@ impl Fixtures {
             registration: Registration::OrganisationWide,
             connection: None,
             access_checked_at: None,
+            comparing_since: None,
             policy: TenantPolicy { content, ..TenantPolicy::default() },
         };
         self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)

@@ -1,0 +1,52 @@
+//! How often one person may ask: far more often than people do, and too seldom to run up a bill.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+
+use crate::{
+    base::{clock::Clock, rate_limit::Buckets},
+    domain::ids::{MailboxId, TenantId},
+};
+
+/// Pages and downloads, each of which reads tables: so many at once, and one more in each period.
+const READS: (u32, Duration) = (120, Duration::from_secs(1));
+/// What changes something, which makes rows, tasks and calls to Graph.
+const CHANGES: (u32, Duration) = (20, Duration::from_secs(6));
+
+/// The buckets of all people. They are this process's own; so many instances let so many times as much
+/// through, which is still a bound.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    reads: Buckets<(TenantId, MailboxId)>,
+    changes: Buckets<(TenantId, MailboxId)>,
+}
+
+/// Somebody asks too often. One more request is answered after so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooOften {
+    pub(crate) retry_after: i64,
+}
+
+impl Pace {
+    pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
+        let buckets = |(burst, period)| Buckets::new(Arc::clone(clock), burst, period);
+        Self { reads: buckets(READS), changes: buckets(CHANGES) }
+    }
+
+    pub(crate) fn check_read(&self, tenant: TenantId, person: MailboxId) -> Result<(), TooOften> {
+        self.reads.take(&(tenant, person)).map_err(TooOften::until)
+    }
+
+    pub(crate) fn check_change(&self, tenant: TenantId, person: MailboxId) -> Result<(), TooOften> {
+        self.changes.take(&(tenant, person)).map_err(TooOften::until)
+    }
+}
+
+impl TooOften {
+    fn until(wait: SignedDuration) -> Self {
+        // Rounded up: a caller that waits exactly as long must not come too early.
+        let part = i64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: wait.as_secs().saturating_add(part).max(1) }
+    }
+}

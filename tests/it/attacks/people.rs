@@ -1,0 +1,118 @@
+//! Somebody who has signed in, and asks for more than anybody needs.
+
+use http::{Method, Request};
+use jiff::SignedDuration;
+use roombridge::domain::ids::MailboxId;
+use roombridge::domain::tenant::decision::{ConsentCapacity, Decision, DecisionKind};
+use roombridge::store::register::Register;
+use roombridge::store::tables::Table;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+use world::entra::ApiTokenSpec;
+use world::test_world::APP_HOST;
+
+use crate::contoso::{Contoso, minutes, seconds};
+use crate::http_browser::{Browser, Page, send};
+use crate::{TestError, TestResult};
+
+/// Ben agrees (`PUT`) or withdraws (`DELETE`).
+async fn change_mind(contoso: &Contoso, method: Method) -> Result<Page, TestError> {
+    let ben = &contoso.ben;
+    let entra = &contoso.world.microsoft.entra;
+    let token = entra.api_token(ben.tenant_id(), ben.id(), &ApiTokenSpec::default());
+    let (query, body) = match method {
+        Method::PUT => ("", json!({ "text_version": "2026-12" }).to_string()),
+        _ => ("?bookings=released", String::new()),
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("https://{APP_HOST}/api/my-calendar/api{query}"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json");
+    send(&contoso.world, request, body).await
+}
+
+fn administrator(contoso: &Contoso) -> String {
+    contoso.world.microsoft.add_administrator(&contoso.tenant, "Ada")
+}
+
+#[tokio::test]
+async fn two_hundred_changes_of_mind_cost_what_twenty_do() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let count = async |table| contoso.count(table).await;
+    let before = (count(Table::Register).await?, count(Table::Due).await?);
+    contoso.world.microsoft.graph.clear_requests();
+    let mut refused = Vec::new();
+    for _ in 0..100 {
+        for method in [Method::PUT, Method::DELETE] {
+            let answer = change_mind(&contoso, method).await?;
+            if answer.status != 200 {
+                assert_eq!((answer.status, &*answer.problem_code()?), (429, "too_many_requests"));
+                refused.push(answer.header("retry-after").parse::<i64>()?);
+            }
+            contoso.world.clock.advance(SignedDuration::from_millis(5));
+        }
+    }
+    assert_eq!(refused.len(), 180);
+    assert_eq!(count(Table::Register).await? - before.0, 20);
+    assert!(count(Table::Due).await? - before.1 <= 2, "one due entry a mailbox and kind");
+    let wait = refused.last().copied().unwrap_or_default();
+    assert!((1..=7).contains(&wait), "{wait}");
+    contoso.world.clock.advance(seconds(wait));
+    assert_eq!(change_mind(&contoso, Method::PUT).await?.status, 200, "after what it was asked to");
+    contoso.run_for(minutes(15)).await;
+    assert!(contoso.world.microsoft.graph.requests().len() <= 60);
+    assert_eq!(contoso.subscriptions(&contoso.ben), 1, "what was decided last");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_page_that_is_asked_for_too_often_says_when_to_come_again() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let (ben, anna) =
+        (Browser::new(&contoso.world, "my-calendar"), Browser::new(&contoso.world, "my-calendar"));
+    ben.sign_in(contoso.ben.id()).await?;
+    anna.sign_in(contoso.anna.id()).await?;
+    let mut pages = Vec::new();
+    for _ in 0..200 {
+        pages.push(ben.get("data.json").await?);
+    }
+    let refused: Vec<_> = pages.iter().filter(|page| page.status == 429).collect();
+    assert!((75..=85).contains(&refused.len()), "{}", refused.len());
+    assert_eq!(refused[0].heading(), "That was too often");
+    assert_eq!(refused[0].header("retry-after"), "1");
+    assert_eq!(anna.get("data.json").await?.status, 200, "others are not kept waiting");
+    contoso.world.clock.advance(seconds(2));
+    assert_eq!(ben.get("data.json").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_register_of_any_length_is_read_in_pages() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let register = Register::new(Arc::clone(&contoso.world.raw_tables));
+    let before = register.list(contoso.tenant_id()?).await?.len();
+    for n in 0..2_500_u32 {
+        let about = Some(MailboxId(Uuid::from_u128(u128::from(n % 50))));
+        let (text_version, capacity) = (format!("{n}"), ConsentCapacity::Own);
+        let kind = DecisionKind::ConsentGranted { capacity, text_version };
+        let at = contoso.now() + seconds(i64::from(n));
+        let decision = Decision { tenant: contoso.tenant_id()?, at, by: about, about, kind };
+        register.add(&decision).await?;
+    }
+    let browser = Browser::new(&contoso.world, "consent");
+    browser.sign_in(&administrator(&contoso)).await?;
+    let first = browser.get("register").await?;
+    assert_eq!(first.text.matches("<tr><th scope=\"row\">").count(), 200);
+    assert!(first.text.contains("<td>2499</td>") && !first.text.contains("<td>2299</td>"));
+    let next = browser.get("register?from=200").await?;
+    assert!(next.text.contains("<td>2299</td>") && next.text.contains("register?from=400"));
+    let csv = browser.get("register.csv").await?;
+    assert_eq!(csv.text.lines().count(), 1 + before + 2_500);
+    assert_eq!(
+        browser.get("register.json").await?.json()?.as_array().map(Vec::len),
+        Some(before + 2_500)
+    );
+    Ok(())
+}
