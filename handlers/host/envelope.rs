@@ -16,20 +16,28 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::invocation::{InvocationError, QueueDelivery, TimerTick};
 
 /// The header with the host's id of a call.
 pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
 
-/// The host's id of the call, when it sent a readable, non-empty one.
+/// The host's id of the call, when it sent one: a GUID. Anything else is a stranger's, who would have it
+/// in every line of our log.
 pub fn invocation_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(INVOCATION_ID_HEADER)?.to_str().ok().filter(|id| !id.is_empty())
+    let id = headers.get(INVOCATION_ID_HEADER)?.to_str().ok()?;
+    (id.len() == 36 && Uuid::try_parse(id).is_ok()).then_some(id)
 }
 
-/// The W3C trace context of the call, when the host sent a readable one.
+/// The W3C trace context of the call, when the host sent one in its one form (version 00, 55 characters:
+/// w3.org/TR/trace-context, 2021-11).
 pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    headers.get("traceparent")?.to_str().ok()
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let is_hex = |part: &str| part.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<&str> = text.split('-').collect();
+    let fits = parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]);
+    (fits && parts[0] == "00" && parts.iter().all(|part| is_hex(part))).then_some(text)
 }
 
 /// Reads the body of a queue call.
@@ -175,6 +183,41 @@ mod tests {
 
     fn at(text: &str) -> Option<Timestamp> {
         Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn only_what_the_host_writes_is_taken_for_an_id_of_a_call() {
+        let headers = |value: &str| {
+            let name = http::HeaderName::from_static(INVOCATION_ID_HEADER);
+            HeaderMap::from_iter([(name, value.parse().unwrap())])
+        };
+        let id = "83a33220-a921-460a-bec0-b3f043dcf1ff";
+        assert_eq!(invocation_id(&headers(id)), Some(id));
+        let bare = id.replace('-', "");
+        for bad in ["", "1", "secret", &bare, &format!("{{{id}}}"), &"x".repeat(8_000)] {
+            assert_eq!(invocation_id(&headers(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_host_writes_is_taken_for_a_trace_context() {
+        let headers = |value: &str| {
+            let name = http::HeaderName::from_static("traceparent");
+            HeaderMap::from_iter([(name, value.parse().unwrap())])
+        };
+        let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        assert_eq!(traceparent(&headers(context)), Some(context));
+        for bad in [
+            "",
+            &context[..54],
+            &format!("{context}0"),
+            &context.to_uppercase(),
+            &context.replace("00-0af", "01-0af"),
+            &context.replace('b', "g"),
+            &"0".repeat(55),
+        ] {
+            assert_eq!(traceparent(&headers(bad)), None, "{bad}");
+        }
     }
 
     #[test]

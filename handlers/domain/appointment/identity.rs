@@ -20,7 +20,7 @@ pub fn organizer_digest(
     ical_uid: &Personal,
     address: &Personal,
 ) -> Option<Digest> {
-    let (uid, address) = (ical_uid.reveal(), address.reveal().trim().to_lowercase());
+    let (uid, address) = (ical_uid.reveal(), address.reveal().trim().to_ascii_lowercase());
     let parts = [b"organizer".as_slice(), uid.as_bytes(), address.as_bytes()];
     address.contains('@').then(|| key.digest(&parts))
 }

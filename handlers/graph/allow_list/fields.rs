@@ -159,7 +159,7 @@ pub(in crate::graph) const FILTER: &str = "$filter";
 /// only with it (learn.microsoft.com/graph/api/group-list-transitivemembers).
 pub(in crate::graph) const COUNT: &str = "$count";
 /// How the one filter of events that is allowed begins.
-pub(in crate::graph) const ICAL_UID_FILTER_PREFIX: &str = "iCalUId eq ";
+const ICAL_UID_FILTER_PREFIX: &str = "iCalUId eq ";
 /// How the one filter of the directory that is allowed begins.
 const MAIL_FILTER_PREFIX: &str = "mail eq ";
 /// How many a look-up by address asks for: the one that is meant, and whether there is another.
@@ -227,15 +227,24 @@ pub(in crate::graph) fn mail_filter(address: &str) -> String {
 
 /// The address that the value of a filter names, if it is one of [`mail_filter`].
 pub(in crate::graph) fn mail_in_filter(filter: &str) -> Option<String> {
-    let text = filter.strip_prefix(MAIL_FILTER_PREFIX)?;
-    let address = text.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'");
-    (quote(&address) == text).then_some(address)
+    unquote(filter.strip_prefix(MAIL_FILTER_PREFIX)?)
+}
+
+/// Whether the value of a filter compares an `iCalUId` with one text, and nothing more.
+pub(in crate::graph) fn is_ical_uid_comparison(filter: &str) -> bool {
+    filter.strip_prefix(ICAL_UID_FILTER_PREFIX).and_then(unquote).is_some()
 }
 
 /// A text that no quote in it can end (learn.microsoft.com/graph/query-parameters, "Escaping single
 /// quotes").
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The text that was given to [`quote`], if `quoted` is one quoted text as a whole.
+fn unquote(quoted: &str) -> Option<String> {
+    let text = quoted.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'");
+    (quote(&text) == quoted).then_some(text)
 }
 
 /// The one message that we send: plain text to one address, of which no copy is kept.

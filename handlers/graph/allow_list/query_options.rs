@@ -86,7 +86,7 @@ impl GraphQueryOptions {
             None => {}
         }
         match &self.filter {
-            Some(text) if filters && text.starts_with(fields::ICAL_UID_FILTER_PREFIX) => Ok(1),
+            Some(text) if filters && fields::is_ical_uid_comparison(text) => Ok(1),
             Some(_) => Err(Violation::Option),
             None => Ok(1),
         }

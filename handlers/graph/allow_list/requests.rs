@@ -298,8 +298,18 @@ mod tests {
         }
         assert_eq!(get(&format!("{event}&{SELECT}=body")), Err(Violation::Option));
         assert_eq!(get(&format!("{event}&{FILTER}=contains(subject,'x')")), Err(Violation::Option));
-        let list = format!("/users/{ANN}/events?{SELECT}=id&{FILTER}=subject eq 'x'");
-        assert_eq!(get(&list), Err(Violation::Option));
+        let list = format!("/users/{ANN}/events?{SELECT}=id&{FILTER}=");
+        assert_eq!(get(&format!("{list}iCalUId eq 'it''s'")), Ok(()));
+        for bad in [
+            "subject eq 'x'",
+            "iCalUId eq 'x' or subject ne ''",
+            "iCalUId eq 'x' or startswith(subject,'Merger')",
+            "iCalUId eq subject",
+            "iCalUId eq ",
+            "iCalUId eq '",
+        ] {
+            assert_eq!(get(&format!("{list}{bad}")), Err(Violation::Option), "{bad}");
+        }
     }
 
     #[test]

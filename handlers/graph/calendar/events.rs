@@ -277,7 +277,8 @@ pub(super) fn parse_add_in_property(
 /// The address, in lower case; `None` when there is none, or it makes no sense. The name beside it is
 /// not taken in, also where a client wrote both into the address: `Name <address>`.
 pub(super) fn parse_address(email_address: &Value) -> Option<Personal> {
-    let text = email_address["address"].as_str()?.trim().to_lowercase();
+    // Of ASCII alone: the Kelvin sign's lower case is `k`, and would make a stranger's address the room's.
+    let text = email_address["address"].as_str()?.trim().to_ascii_lowercase();
     let bracketed = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
     let address = bracketed.map_or(text.as_str(), |(_, address)| address).trim();
     let address =
@@ -386,6 +387,21 @@ mod tests {
         let rooms = [room(2, &["big.room@contoso.test"])];
         let found = invited(&[("optional", "BIG.ROOM@contoso.test")]).match_rooms(&rooms);
         assert_eq!((found.rooms.len(), found.people), (1, 1));
+    }
+
+    #[test]
+    fn an_address_that_looks_like_the_rooms_is_somebody_elses() {
+        let rooms = [room(2, &["kiosk.room@contoso.test"])];
+        for look_alike in [
+            "\u{212A}iosk.room@contoso.test",
+            "ki\u{3BF}sk.room@contoso.test",
+            "kiosk.room@cont\u{43E}so.test",
+            "kiosk\u{200B}.room@contoso.test",
+            "kiosk.room@contoso.test.evil.test",
+        ] {
+            let found = invited(&[("resource", look_alike)]).match_rooms(&rooms);
+            assert_eq!(found.rooms, [], "{look_alike}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn parse_place(place: &Value) -> Option<Place> {
         place[name].as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     // Nobody can invite a room without one.
-    let address = text("emailAddress")?.to_lowercase();
+    let address = text("emailAddress")?.to_ascii_lowercase();
     Some(Place {
         name: text("displayName").unwrap_or_else(|| address.clone()),
         address,

@@ -212,7 +212,8 @@ fn parse_id(person: &Value) -> Option<MailboxId> {
 
 fn parse_user(person: &Value) -> Option<User> {
     let text = |name: &str| person[name].as_str().unwrap_or_default().trim();
-    let address = |name: &str| Some(text(name).to_lowercase()).filter(|text| !text.is_empty());
+    let address =
+        |name: &str| Some(text(name).to_ascii_lowercase()).filter(|text| !text.is_empty());
     let mail = address("mail");
     let addresses: BTreeSet<String> =
         mail.clone().into_iter().chain(address("userPrincipalName")).collect();

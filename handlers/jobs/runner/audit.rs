@@ -55,6 +55,8 @@ impl AuditWriter {
         let over = calls.len().saturating_sub(MAX_PENDING_CALLS);
         if over > 0 {
             tracing::error!(calls = over, "audit buffer is full; calls are in the log only");
+            // What comes in may be older or newer than what was kept.
+            calls.sort_by_key(|(_, call)| call.sent_at);
             calls.drain(..over);
         }
         *kept = calls;
@@ -94,4 +96,47 @@ pub(crate) fn with_audit(routes: Router, writer: AuditWriter) -> Router {
             response
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use jiff::{SignedDuration, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        base::test_support::SeededRng, domain::ids::TenantId, store::test_support::MemoryTables,
+    };
+
+    fn calls(seconds: std::ops::Range<usize>) -> Vec<ApiCall> {
+        let call = |second: usize| ApiCall {
+            sent_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second as i64),
+            tenant: TenantId(Uuid::nil()),
+            correlation: CorrelationId(1),
+            system: Cow::Borrowed("graph"),
+            method: Cow::Borrowed("GET"),
+            path: Cow::Borrowed("/users/{id}/events"),
+            fields: String::new(),
+            status: 200,
+            duration_ms: 1,
+        };
+        seconds.map(call).collect()
+    }
+
+    #[test]
+    fn a_full_buffer_drops_the_oldest_whichever_came_last() {
+        let audit = Audit::new(Arc::new(MemoryTables::default()));
+        let writer = AuditWriter::new(audit, Arc::new(SeededRng::new(1)));
+        for seconds in [0..MAX_PENDING_CALLS, MAX_PENDING_CALLS..MAX_PENDING_CALLS + 5] {
+            let log = CallLog::default();
+            calls(seconds).into_iter().for_each(|call| log.add(call));
+            drop(writer.guard(&log));
+        }
+        let kept = writer.pending.lock().unwrap();
+        assert_eq!(kept.len(), MAX_PENDING_CALLS);
+        let at = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        assert!(kept.iter().all(|(_, call)| call.sent_at >= at(5)));
+    }
 }

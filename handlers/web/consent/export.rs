@@ -1,8 +1,6 @@
 //! Tables to keep: rows as CSV or JSON that leave page by page, so that a table of any length needs
 //! the memory of one page.
 
-use std::borrow::Cow;
-
 use axum::{BoxError, body::Body};
 use csv::{QuoteStyle, ReaderBuilder, Terminator, WriterBuilder};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
@@ -63,16 +61,31 @@ pub(super) fn csv_text(columns: &[&str], rows: &[impl Serialize]) -> Result<Stri
         guarded.write_record(columns)?;
     }
     for record in ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice()).records() {
-        guarded.write_record(record?.iter().map(guard_formula).map(Cow::into_owned))?;
+        guarded.write_record(record?.iter().map(guard_formula))?;
     }
     Ok(String::from_utf8(guarded.into_inner()?)?)
 }
 
-/// A cell that no spreadsheet takes for a formula (owasp.org/www-community/attacks/CSV_Injection,
-/// 2024): an apostrophe is put before a character that would begin one.
-fn guard_formula(text: &str) -> Cow<'_, str> {
-    let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '\u{FF1D}']);
-    if begins { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+/// What a formula may begin with.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '\u{FF1D}'];
+/// What a cell may be taken to end with, whatever its quotes say: where a comma is a decimal point,
+/// spreadsheets expect a semicolon, and text that is pasted is split at tabs and lines.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// A cell that no spreadsheet takes for a formula, whole or in parts
+/// (owasp.org/www-community/attacks/CSV_Injection, 2024): an apostrophe is put before a character that
+/// would begin one.
+fn guard_formula(text: &str) -> String {
+    let (mut guarded, mut begins) = (String::with_capacity(text.len()), true);
+    for c in text.chars() {
+        if begins && FORMULA.contains(&c) {
+            guarded.push('\'');
+        }
+        guarded.push(c);
+        // Spaces and quotes before a formula do not stop it.
+        begins = SEPARATORS.contains(&c) || begins && matches!(c, ' ' | '"');
+    }
+    guarded
 }
 
 fn json_page(page: &[impl Serialize]) -> String {
@@ -109,6 +122,12 @@ mod tests {
         for bad in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
             assert!(csv_text(&[], &[TestRow(bad)]).unwrap().starts_with("\"'"), "{bad:?}");
         }
+        for bad in ["a;=1+1", "a\t=1+1", "a\n=1+1", "a\r\n@x", "a; =1+1", "a;\"=1+1"] {
+            let text = csv_text(&[], &[TestRow(bad)]).unwrap();
+            assert!(text.contains("'=1+1") || text.contains("'@x"), "{bad:?}: {text}");
+        }
+        let plain = "a=b; c-d, e@f";
+        assert_eq!(csv_text(&[], &[TestRow(plain)]).unwrap(), format!("\"{plain}\"\r\n"));
         let text = csv_text(&[], &[TestRow("a\",\"=b")]).unwrap();
         assert_eq!(text, "\"a\"\",\"\"=b\"\r\n");
     }

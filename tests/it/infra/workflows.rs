@@ -262,6 +262,31 @@ fn a_fork_never_meets_a_token_and_production_takes_only_tags() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn a_packages_checksum_leaves_its_job_before_a_tool_outside_the_lock_file_runs() -> TestResult {
+    let workflows = workflows()?;
+    let jobs = &workflows["package"].yaml["jobs"];
+    let position = |job: &str, fits: &dyn Fn(&Yaml) -> bool| {
+        let steps = jobs[job]["steps"].as_vec().ok_or("no steps")?;
+        steps.iter().position(fits).ok_or_else(|| format!("{job} lacks a step"))
+    };
+    let runs = |step: &Yaml, text: &str| step["run"].as_str().is_some_and(|run| run.contains(text));
+    let leaves =
+        |step: &Yaml| step["id"].as_str() == Some("checksums") && runs(step, "GITHUB_OUTPUT");
+    let leaves = position("pack", &leaves)?;
+    assert!(leaves < position("pack", &|step| runs(step, "cargo install"))?);
+    let sha256 = jobs["pack"]["outputs"]["sha256"].as_str();
+    assert_eq!(sha256, Some("${{ steps.checksums.outputs.sha256 }}"));
+    let is_compared = |step: &Yaml| {
+        let sha256 = step["env"]["SHA256"].as_str() == Some("${{ needs.pack.outputs.sha256 }}");
+        sha256 && runs(step, "sha256sum --check --strict")
+    };
+    let attests =
+        |step: &Yaml| step["uses"].as_str().is_some_and(|used| used.starts_with("actions/attest@"));
+    assert!(position("attest", &is_compared)? < position("attest", &attests)?);
+    Ok(())
+}
+
 /// The stage `registrations` and the check at the end ask Graph when GitHub's assertion is long over.
 #[test]
 fn a_deployment_asks_for_its_token_for_graph_right_after_signing_in() -> TestResult {

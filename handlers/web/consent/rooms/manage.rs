@@ -67,9 +67,9 @@ async fn find_room(
     let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
     let found = graph.find_user(&Personal::new(row.address.clone())).await?;
     Ok(found.map(|mailbox| {
-        let known = mailbox.addresses.iter().map(|address| address.reveal().to_lowercase());
+        let known = mailbox.addresses.iter().map(|address| address.reveal().to_ascii_lowercase());
         // Exchange may list a room under an address that the directory does not know it by.
-        let addresses: BTreeSet<String> = known.chain([row.address.to_lowercase()]).collect();
+        let addresses: BTreeSet<String> = known.chain([row.address.to_ascii_lowercase()]).collect();
         Room {
             id: RoomId(mailbox.id.0),
             addresses: addresses.into_iter().collect(),
