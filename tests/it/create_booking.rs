@@ -8,7 +8,7 @@ use roombridge::domain::ids::CorrelationId;
 use roombridge::messages::{BookingJob, JobMeta, MailboxTaskKind, Message};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Meeting, Response};
+use world::exchange::{Invitation, Meeting, Recurrence, Response};
 use world::graph::Scope;
 use world::host::DequeuedMessage;
 
@@ -212,11 +212,10 @@ async fn without_the_rooms_calendar_a_booked_room_that_is_invited_again_answers_
         assert_eq!(given.len(), answers);
     }
     // And after it was a series for a while.
-    meeting.become_series();
+    meeting.repeat(Recurrence::daily())?;
     contoso.run_for(minutes(5)).await;
     assert_eq!(booked_starts(&contoso).await?, []);
-    meeting.become_single();
-    meeting.invite_again()?;
+    meeting.repeat_no_more()?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));

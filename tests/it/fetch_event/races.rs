@@ -3,6 +3,7 @@
 use futures::poll;
 use roombridge::domain::appointment::{DesiredState, EndReason};
 use roombridge::store::tables::Table;
+use world::exchange::RoomRules;
 
 use super::EVENT;
 use crate::TestResult;
@@ -27,6 +28,7 @@ async fn a_reader_slower_than_the_deletion_brings_nothing_back_for_long() -> Tes
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.run_for(minutes(2)).await;
+    aurora.set_rules(RoomRules { keeps_cancelled: false, ..RoomRules::default() });
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     world.microsoft.graph.deliver_due().await;
     world.microsoft.graph.clear_requests();

@@ -9,7 +9,7 @@ use roombridge::messages::{EventChanges, Message as _, Origin};
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, Queue};
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
-use world::exchange::{Invitation, Meeting, Response};
+use world::exchange::{Invitation, Meeting, Recurrence, Response};
 use world::graph::ValidationTokenForm;
 use world::host::DequeuedMessage;
 use world::memory::QueueKind;
@@ -321,7 +321,7 @@ async fn a_series_is_read_and_left_alone() -> TestResult {
     let single = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     contoso.run_for(minutes(15)).await;
     contoso.world.microsoft.graph.clear_requests();
-    single.become_series();
+    single.repeat(Recurrence::daily())?;
     contoso.run_for(minutes(2)).await;
     assert!(event_reads(&contoso) >= 1);
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);

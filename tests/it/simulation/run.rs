@@ -88,7 +88,7 @@ impl SimulationRun {
         let rules = RoomRules {
             keeps_cancelled: seed & 1 == 1,
             keeps_private: seed & 2 == 2,
-            takes_external: false,
+            ..RoomRules::default()
         };
         let content = if seed & 4 == 4 {
             ContentPolicy {

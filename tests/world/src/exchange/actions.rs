@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::graph_names::{EventType, Response, Role, Sensitivity};
+use super::graph_names::{Response, Role, Sensitivity};
 use super::invitation::room_names;
 use super::state::Address;
 use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, ids};
@@ -13,7 +13,7 @@ use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, ids};
 #[derive(Clone)]
 pub struct Meeting {
     pub(super) exchange: Exchange,
-    tenant: String,
+    pub(super) tenant: String,
     pub(super) ical: String,
     /// Object id of the organizer's mailbox; none when organized from outside.
     pub(super) organizer: Option<String>,
@@ -88,6 +88,7 @@ impl Meeting {
     /// # Errors
     /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn move_to(&self, start: Timestamp, end: Timestamp) -> Result<(), ExchangeError> {
+        self.check_neighbours(start)?;
         self.resend(|d| (d.start, d.end) = (start, end))
     }
 
@@ -230,32 +231,6 @@ impl Meeting {
             w.deliver_pending();
             Ok(())
         })
-    }
-
-    /// Makes a series of it: every copy is the series' master from now on. Its occurrences are not
-    /// shown; [`Invitation::series`] makes a series with them.
-    pub fn become_series(&self) {
-        self.become_kind(EventType::SeriesMaster);
-    }
-
-    /// The organizer takes the repetition back: every copy is a single appointment again.
-    pub fn become_single(&self) {
-        self.become_kind(EventType::SingleInstance);
-    }
-
-    fn become_kind(&self, kind: EventType) {
-        self.exchange.transact(|w| {
-            let all = w.state.mailboxes.values();
-            let copies: Vec<(String, String)> = all
-                .filter_map(|m| m.copy_of(&self.ical).map(|c| (m.id.clone(), c.id.clone())))
-                .collect();
-            for (mailbox, id) in copies {
-                if let Some(copy) = w.copy_mut(&mailbox, &id) {
-                    copy.kind = kind;
-                }
-                w.bump_change_key(&mailbox, &id);
-            }
-        });
     }
 
     /// The add-in sets an extended property on the organizer's copy.

@@ -1,6 +1,6 @@
 //! Putting copies into calendars, changing them and taking them out; each step is recorded as a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::graph_names::{EventType, Response};
@@ -40,30 +40,28 @@ impl Transaction<'_> {
         response: Response,
         properties: BTreeMap<String, String>,
     ) -> String {
-        let kind = if details.occurrences.is_empty() {
-            EventType::SingleInstance
-        } else {
-            EventType::SeriesMaster
-        };
-        let mut copy = self.new_copy(details.clone(), response, kind);
+        let mut copy = self.new_copy(details, response, EventType::SingleInstance);
+        copy.kind = copy.details.kind();
         copy.properties = properties;
-        let master = copy.id.clone();
-        self.insert(mailbox, copy);
-        for (start, end) in details.occurrences.clone() {
-            let ical = ids::occurrence_ical(&details.ical, start);
-            let occurrences = Vec::new();
-            let part = Details { ical, start, end, occurrences, ..details.clone() };
-            let mut copy = self.new_copy(part, response, EventType::Occurrence);
-            copy.master = Some(master.clone());
-            copy.original_start = Some(start);
-            if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
-                row.copies.insert(copy.id.clone(), copy);
-            }
+        if let Some(part) = copy.details.part.clone() {
+            copy.original_start = Some(part.original_start);
+            copy.master = self.master_id(mailbox, &part);
         }
-        master
+        let (id, master) = (copy.id.clone(), copy.master.clone());
+        if let Some(master) = master.and_then(|master| self.copy_mut(mailbox, &master)) {
+            master.deleted_dates.retain(|date| Some(*date) != copy.original_start);
+        }
+        self.insert(mailbox, copy);
+        self.lay_out(mailbox, &id, false);
+        id
     }
 
-    fn new_copy(&self, details: Details, response: Response, kind: EventType) -> EventCopy {
+    pub(super) fn new_copy(
+        &self,
+        details: Details,
+        response: Response,
+        kind: EventType,
+    ) -> EventCopy {
         let rng = self.rng.as_ref();
         EventCopy {
             id: ids::immutable_id(rng),
@@ -72,6 +70,7 @@ impl Transaction<'_> {
             kind,
             master: None,
             original_start: None,
+            deleted_dates: BTreeSet::new(),
             is_organizer: response == Response::Organizer,
             is_cancelled: false,
             response,
@@ -104,13 +103,21 @@ impl Transaction<'_> {
     /// Takes a copy (a series with its occurrences) off the calendar.
     pub(crate) fn remove_copy(&mut self, mailbox: &str, id: &str) {
         self.record_change(mailbox, id, ChangeKind::Deleted);
-        if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
-            row.deleted_items.extend(row.copies.get(id).map(|copy| (id.to_owned(), copy.clone())));
-            row.copies.retain(|key, c| key != id && c.master.as_deref() != Some(id));
+        let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
+        let Some(copy) = row.copies.remove(id) else { return };
+        row.copies.retain(|_, c| c.master.as_deref() != Some(id));
+        if let Some(master) = copy.master.as_ref().and_then(|id| row.copies.get_mut(id)) {
+            master.deleted_dates.extend(copy.original_start);
         }
+        row.deleted_items.insert(id.to_owned(), copy);
     }
 
+    /// Whatever happens to one date of a series is reported as a change of its master.
     fn record_change(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
+        let Some(copy) = self.copy(mailbox, id) else { return };
+        if let Some(master) = copy.master.clone() {
+            return self.bump_change_key(mailbox, &master);
+        }
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(copy) = row.copies.get(id) else { return };
         self.state.seq += 1;

@@ -48,7 +48,7 @@ impl Exchange {
         let mut found = Vec::new();
         for row in state.mailboxes.values().filter(|m| m.tenant == tenant && !m.deleted) {
             let own = row.copies.values().filter(|c| c.is_organizer && !c.is_cancelled);
-            for copy in own.filter(|c| c.kind != EventType::Occurrence) {
+            for copy in own.filter(|c| c.master.is_none()) {
                 let booked = copy.details.attendees.iter().filter_map(|line| {
                     let room = rooms.iter().find(|m| m.answers_to(&line.who.address))?;
                     Some((room.id.clone(), line.response))
@@ -59,10 +59,11 @@ impl Exchange {
         found
     }
 
-    /// Every copy in a room's calendar that is not cancelled: what the door panel shows.
+    /// Every copy in a room's calendar that is not cancelled, a series by its dates: what the door panel
+    /// shows.
     pub fn room_calendar(&self, room: &Mailbox) -> Vec<CopyView> {
         let mut copies = self.calendar(room);
-        copies.retain(|c| !c.is_cancelled);
+        copies.retain(|c| !c.is_cancelled && c.kind != EventType::SeriesMaster);
         copies.sort_by_key(|c| (c.start, c.end));
         copies
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Mailbox;
 use super::graph_names::{Response, Role, Sensitivity};
+use super::series::Recurrence;
 use super::state::{Address, Attendee, Details};
 
 /// A meeting to be sent. Everything but subject, start and end has a default.
@@ -21,7 +22,7 @@ pub struct Invitation {
     pub(super) time_zone: String,
     pub(super) attendees: Vec<Attendee>,
     pub(super) properties: BTreeMap<String, String>,
-    pub(super) occurrences: Vec<(Timestamp, Timestamp)>,
+    pub(super) recurrence: Option<Recurrence>,
 }
 
 impl Invitation {
@@ -38,7 +39,7 @@ impl Invitation {
             time_zone: "UTC".to_owned(),
             attendees: Vec::new(),
             properties: BTreeMap::new(),
-            occurrences: Vec::new(),
+            recurrence: None,
         }
     }
 
@@ -109,10 +110,10 @@ impl Invitation {
         self
     }
 
-    /// Makes it a series with these occurrences (starts and ends); data only.
+    /// Makes it a series: start and end are those of the first occurrence.
     #[must_use]
-    pub fn series(mut self, occurrences: Vec<(Timestamp, Timestamp)>) -> Self {
-        self.occurrences = occurrences;
+    pub fn series(mut self, rule: Recurrence) -> Self {
+        self.recurrence = Some(rule);
         self
     }
 
@@ -131,7 +132,8 @@ impl Invitation {
             time_zone: self.time_zone,
             organizer,
             attendees: self.attendees,
-            occurrences: self.occurrences,
+            recurrence: self.recurrence,
+            part: None,
             sequence: 0,
         }
     }

@@ -13,6 +13,7 @@ mod invitation;
 mod mailboxes;
 mod organizer;
 mod propagation;
+mod series;
 pub(crate) mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,7 @@ pub use graph_names::{EventType, Response, Role, Sensitivity};
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};
+pub use series::{Pattern, Recurrence, RecurrenceEnd, WeekIndex};
 pub use state::{Change, ChangeKind, MailboxType, Processing, RoomRules, SentResponse};
 
 use state::State;
@@ -44,6 +46,9 @@ pub enum ExchangeError {
     /// The organizer cannot answer their own meeting.
     #[error("the organizer cannot answer the meeting")]
     OwnMeeting,
+    /// An occurrence was moved to or past the day of the one before or after it.
+    #[error("the occurrence would cross its neighbour")]
+    CrossesNeighbour,
 }
 
 /// The simulated Exchange. Clones share it.

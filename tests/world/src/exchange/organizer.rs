@@ -26,8 +26,10 @@ impl Meeting {
         // What was called off cannot be sent again: Outlook only offers to take it off the calendar.
         let copy = w.copy_mut(&mailbox, &id).filter(|copy| !copy.is_cancelled);
         let copy = copy.ok_or(ExchangeError::NoCopy)?;
+        let before = copy.details.clone();
         change(&mut copy.details);
         let details = copy.details.clone();
+        w.follow_master(&mailbox, &id, &before);
         w.bump_change_key(&mailbox, &id);
         Ok(details)
     }
@@ -36,6 +38,7 @@ impl Meeting {
         self.exchange.transact(|w| {
             let details = self.edit(w, change)?;
             w.invite(&details, |a| a.response != Response::Declined);
+            w.send_exceptions(&details);
             w.deliver_pending();
             Ok(())
         })
@@ -51,6 +54,7 @@ impl Meeting {
                 }
             })?;
             w.invite(&details, |_| true);
+            w.send_exceptions(&details);
             w.deliver_pending();
             Ok(())
         })
@@ -75,6 +79,7 @@ impl Meeting {
             })?;
             w.send_cancellations(&self.ical, &left);
             w.invite(&details, |a| a.response != Response::Declined);
+            w.send_exceptions(&details);
             w.deliver_pending();
             Ok(())
         })
@@ -105,9 +110,19 @@ impl Meeting {
 impl Transaction<'_> {
     /// Sends a request to those attendees with a mailbox here that `wanted` picks.
     pub(super) fn invite(&mut self, details: &Details, wanted: impl Fn(&Attendee) -> bool) {
+        self.request(details, wanted, false);
+    }
+
+    /// The same to everybody who has not declined, where rooms notify of nothing.
+    pub(super) fn invite_silently(&mut self, details: &Details) {
+        self.request(details, |a| a.response != Response::Declined, true);
+    }
+
+    fn request(&mut self, details: &Details, wanted: impl Fn(&Attendee) -> bool, silent: bool) {
         for line in details.attendees.iter().filter(|a| wanted(a)) {
             if let Some(mailbox) = self.mailbox_at(&line.who.address) {
-                self.send(&mailbox, Message::Request(Box::new(details.clone())));
+                let details = Box::new(details.clone());
+                self.send(&mailbox, Message::Request { details, silent });
             }
         }
     }

@@ -31,7 +31,14 @@ impl Transaction<'_> {
             let PendingMessage { mailbox, message, .. } = self.state.pending.remove(index);
             carried += 1;
             match message {
-                Message::Request(details) => self.receive(&mailbox, &details),
+                Message::Request { details, silent } => {
+                    let before = self.state.changes.len();
+                    self.receive(&mailbox, &details);
+                    let is_room = |m: &MailboxRow| m.kind != MailboxType::Person;
+                    if silent && self.state.mailboxes.get(&mailbox).is_some_and(is_room) {
+                        self.state.changes.truncate(before);
+                    }
+                }
                 Message::Cancel { ical } => self.receive_cancel(&mailbox, &ical),
                 Message::Response(verdict) => self.receive_response(&mailbox, &verdict),
             }
@@ -47,7 +54,7 @@ impl Transaction<'_> {
     /// A request or update arrives: the copy appears or changes, and a room processes it.
     fn receive(&mut self, mailbox: &str, details: &Details) {
         let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.deleted) else { return };
-        let kind = row.kind;
+        let (kind, rules) = (row.kind, row.rules);
         let outside = self.state.external_meetings.contains_key(&details.ical);
         if outside && matches!(kind, MailboxType::Room(_)) && !row.rules.takes_external {
             return;
@@ -59,16 +66,23 @@ impl Transaction<'_> {
                 // Who was called off and is invited again is asked again.
                 let asked = is_cancelled
                     || (old.start, old.end, old.sequence)
-                        != (details.start, details.end, details.sequence);
+                        != (details.start, details.end, details.sequence)
+                    || old.recurrence.is_some() != details.recurrence.is_some();
                 self.replace_details(mailbox, &id, shown, asked);
                 (id, asked)
             }
             None => (self.add_copy(mailbox, shown, Response::NotResponded), true),
         };
         let unanswered = self.copy(mailbox, &id).is_some_and(|c| c.response != Response::Accepted);
-        if kind == MailboxType::Room(Processing::AutoAccept) && (asked || unanswered) {
-            let taken = self.has_conflict(mailbox, &id, details);
-            let response = if taken { Response::Declined } else { Response::Accepted };
+        if kind != MailboxType::Room(Processing::AutoAccept) || !(asked || unanswered) {
+            return;
+        }
+        if details.recurrence.is_some() {
+            self.answer_series(mailbox, &id);
+        } else {
+            let free = rules.allow(self.now, details.start, details.end)
+                && !self.has_conflict(mailbox, &id, details);
+            let response = if free { Response::Accepted } else { Response::Declined };
             // The copy was put there a moment ago, so answering cannot fail.
             if self.respond(mailbox, &id, response, "", true).is_err() {
                 tracing::debug!("a room's copy was gone before it was answered");
@@ -79,23 +93,27 @@ impl Transaction<'_> {
     /// Replaces what a copy says; a new time or a new question takes back its answer.
     fn replace_details(&mut self, mailbox: &str, id: &str, shown: Details, asked: bool) {
         if let Some(copy) = self.copy_mut(mailbox, id) {
-            copy.details = shown;
+            let before = std::mem::replace(&mut copy.details, shown);
             copy.is_cancelled = false;
             if asked {
                 copy.response = Response::NotResponded;
+            }
+            self.follow_master(mailbox, id, &before);
+            if asked {
+                self.answer_parts(mailbox, id, Response::NotResponded);
             }
         }
         self.bump_change_key(mailbox, id);
     }
 
-    /// Whether another live copy already takes that time (`AllowConflicts` is false by default).
-    fn has_conflict(&self, mailbox: &str, id: &str, details: &Details) -> bool {
-        let Some(row) = self.state.mailboxes.get(mailbox) else { return false };
-        row.copies
-            .values()
-            .filter(|c| c.id != id && c.master.as_deref() != Some(id))
-            .filter(|c| c.kind != EventType::SeriesMaster)
-            .any(|c| c.overlaps(details.start, details.end))
+    /// Gives the dates of a series that have no answer of their own that of the series.
+    fn answer_parts(&mut self, mailbox: &str, id: &str, response: Response) {
+        for part in self.parts_of(mailbox, id) {
+            let part = self.copy_mut(mailbox, &part).filter(|c| c.kind == EventType::Occurrence);
+            if let Some(part) = part {
+                part.response = response;
+            }
+        }
     }
 
     fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
@@ -105,7 +123,13 @@ impl Transaction<'_> {
             self.remove_copy(mailbox, &id);
             return;
         }
+        for part in self.parts_of(mailbox, &id) {
+            if let Some(part) = self.copy_mut(mailbox, &part) {
+                part.is_cancelled = true;
+            }
+        }
         if let Some(copy) = self.copy_mut(mailbox, &id) {
+            Self::become_exception(copy);
             copy.is_cancelled = true;
             copy.details.subject = format!("Canceled: {}", copy.details.subject);
         }
@@ -118,9 +142,17 @@ impl Transaction<'_> {
         let mut copies = row.copies.values_mut();
         let Some(copy) = copies.find(|c| c.details.ical == verdict.ical) else { return };
         let id = copy.id.clone();
-        if verdict.apply_to(&mut copy.details, now) {
-            self.bump_change_key(mailbox, &id);
+        if !verdict.apply_to(&mut copy.details, now) {
+            return;
         }
+        Self::become_exception(copy);
+        for part in self.parts_of(mailbox, &id) {
+            let part = self.copy_mut(mailbox, &part).filter(|c| c.kind == EventType::Occurrence);
+            if let Some(part) = part {
+                verdict.apply_to(&mut part.details, now);
+            }
+        }
+        self.bump_change_key(mailbox, &id);
     }
 
     /// `mailbox` answers the request whose copy is `id`; declining takes the copy off the calendar
@@ -141,7 +173,9 @@ impl Transaction<'_> {
             return Err(ExchangeError::OwnMeeting);
         }
         copy.response = response;
+        Self::become_exception(copy);
         let details = copy.details.clone();
+        self.answer_parts(mailbox, id, response);
         if response == Response::Declined {
             self.remove_copy(mailbox, id);
         } else {

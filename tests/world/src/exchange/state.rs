@@ -1,6 +1,6 @@
 //! What Exchange stores: tenants, mailboxes, each mailbox's copies of meetings, and what is under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::directory::{PlaceFacts, Share};
 use super::graph_names::{EventType, Response, Role, Sensitivity};
+use super::series::Recurrence;
 
 /// A tenant of Exchange Online.
 pub(crate) struct TenantRow {
@@ -37,17 +38,58 @@ pub enum MailboxType {
 }
 
 /// What else a room's administrator can set (`Set-CalendarProcessing`,
-/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2026-08); the defaults are
+/// Exchange's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoomRules {
     /// A cancelled meeting stays, marked cancelled, instead of leaving the calendar
-    /// (`RemoveCanceledMeetings` is false, which the documentation calls the default).
+    /// (`RemoveCanceledMeetings` is false).
     pub keeps_cancelled: bool,
     /// The private flag stays (`RemovePrivateProperty` is false; true by default).
     pub keeps_private: bool,
     /// Requests from outside of the organization are processed instead of ignored
     /// (`ProcessExternalMeetingMessages` is true; false by default).
     pub takes_external: bool,
+    /// How many days ahead a room that accepts by itself can be booked (`BookingWindowInDays`).
+    pub booking_window_days: u16,
+    /// The longest meeting that such a room accepts; 0 for any (`MaximumDurationInMinutes`).
+    pub longest_minutes: u16,
+    /// Whether it takes series (`AllowRecurringMeetings`).
+    pub takes_series: bool,
+    /// A series that runs past the booking window is declined whole, instead of being cut there
+    /// (`EnforceSchedulingHorizon`).
+    pub whole_series: bool,
+    /// So many dates of a series may be declined for a conflict, before all of it is
+    /// (`MaximumConflictInstances`) …
+    pub conflicts_allowed: u16,
+    /// … and so many in a hundred (`ConflictPercentageAllowed`).
+    pub conflict_percentage: u16,
+}
+
+impl Default for RoomRules {
+    fn default() -> Self {
+        Self {
+            keeps_cancelled: true,
+            keeps_private: false,
+            takes_external: false,
+            booking_window_days: 180,
+            longest_minutes: 1440,
+            takes_series: true,
+            whole_series: true,
+            conflicts_allowed: 0,
+            conflict_percentage: 0,
+        }
+    }
+}
+
+impl RoomRules {
+    /// Whether a meeting at that time can be booked at `now`.
+    pub(crate) fn allow(&self, now: Timestamp, start: Timestamp, end: Timestamp) -> bool {
+        let ahead = SignedDuration::from_hours(24 * i64::from(self.booking_window_days));
+        let longest = SignedDuration::from_mins(self.longest_minutes.into());
+        let length = end.duration_since(start);
+        start.duration_since(now) <= ahead && (longest.is_zero() || length <= longest)
+    }
 }
 
 /// One mailbox with its default calendar.
@@ -123,10 +165,30 @@ pub(crate) struct Details {
     pub(crate) time_zone: String,
     pub(crate) organizer: Address,
     pub(crate) attendees: Vec<Attendee>,
-    /// Starts and ends of a series' occurrences; empty for a single meeting.
-    pub(crate) occurrences: Vec<(Timestamp, Timestamp)>,
+    /// The rule of a series; its start and end are those of the first occurrence.
+    pub(crate) recurrence: Option<Recurrence>,
+    /// Of which series it is one occurrence.
+    pub(crate) part: Option<SeriesPart>,
     /// Grows with every request that wants new answers (`PidLidAppointmentSequence`).
     pub(crate) sequence: u32,
+}
+
+impl Details {
+    pub(crate) fn kind(&self) -> EventType {
+        match (&self.recurrence, &self.part) {
+            (Some(_), _) => EventType::SeriesMaster,
+            (None, Some(_)) => EventType::Exception,
+            (None, None) => EventType::SingleInstance,
+        }
+    }
+}
+
+/// Which occurrence of which series.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SeriesPart {
+    /// The `iCalUId` of the series.
+    pub(crate) master: String,
+    pub(crate) original_start: Timestamp,
 }
 
 /// One mailbox's copy of a meeting.
@@ -141,6 +203,8 @@ pub(crate) struct EventCopy {
     /// Immutable id of the series master in the same mailbox.
     pub(crate) master: Option<String>,
     pub(crate) original_start: Option<Timestamp>,
+    /// Of a master: the original starts that are no longer in this calendar.
+    pub(crate) deleted_dates: BTreeSet<Timestamp>,
     pub(crate) is_organizer: bool,
     pub(crate) is_cancelled: bool,
     /// This mailbox's own answer.
@@ -244,8 +308,9 @@ pub(crate) struct MeetingResponse {
 /// What one mailbox's transport carries to another.
 #[derive(Clone)]
 pub(crate) enum Message {
-    /// A meeting request or update, with the organizer's details when it was sent.
-    Request(Box<Details>),
+    /// A meeting request or update, with the organizer's details when it was sent. A `silent` one causes
+    /// no change notification in a room.
+    Request { details: Box<Details>, silent: bool },
     /// A cancellation.
     Cancel { ical: String },
     /// An answer to the organizer.

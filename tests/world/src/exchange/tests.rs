@@ -88,6 +88,7 @@ fn cancelling_clears_the_room_and_marks_the_people() {
     let tenant = exchange.tenant("Contoso");
     let (anna, bo) = (tenant.person("Anna"), tenant.person("Bo"));
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);
+    aurora.set_rules(RoomRules { keeps_cancelled: false, ..RoomRules::default() });
     let invitation = Invitation::new("A", at(9), at(10)).with(&bo).room(&aurora);
     let meeting = tenant.meet(&anna, invitation).unwrap();
     meeting.cancel().unwrap();
@@ -183,12 +184,11 @@ fn a_room_known_by_a_proxy_address_answers_under_it() {
 }
 
 #[test]
-fn a_room_can_keep_what_was_cancelled() {
+fn a_room_keeps_what_was_cancelled() {
     let (_, exchange) = world();
     let tenant = exchange.tenant("Contoso");
     let anna = tenant.person("Anna");
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-    aurora.set_rules(RoomRules { keeps_cancelled: true, ..RoomRules::default() });
     let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     meeting.cancel().unwrap();
     assert!(meeting.copy_in(&aurora).unwrap().is_cancelled);
@@ -205,4 +205,22 @@ fn a_mailbox_that_is_asked_again_answers_again() {
     meeting.invite_again().unwrap();
     assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
     assert_eq!(exchange.responses_from(meeting.ical(), &aurora).len(), 2);
+}
+
+#[test]
+fn an_accepting_room_declines_what_is_too_long_or_too_far_ahead() {
+    let (_, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoAccept);
+    let answer = |start: i64, hours: i64| {
+        let invitation = Invitation::new("A", at(start), at(start + hours)).room(&aurora);
+        tenant.meet(&anna, invitation).unwrap().response_of(&aurora)
+    };
+    assert_eq!(answer(0, 24), Some(Response::Accepted));
+    assert_eq!(answer(48, 25), Some(Response::Declined));
+    assert_eq!(answer(180 * 24, 1), Some(Response::Accepted));
+    assert_eq!(answer(180 * 24 + 1, 1), Some(Response::Declined));
+    aurora.set_rules(RoomRules { longest_minutes: 0, ..RoomRules::default() });
+    assert_eq!(answer(48, 25), Some(Response::Accepted));
 }

@@ -137,6 +137,7 @@ impl Graph {
             (Route::Batch, "POST") if !call.in_batch => batch::run_batch(self, call).await,
             (Route::Event { event, .. }, "GET") => self.read_event(call, route, caller, event),
             (Route::Event { event, .. }, "PATCH") => self.patch_event(call, route, caller, event),
+            (Route::Instances { event, .. }, "GET") => self.instances(call, route, caller, event),
             (Route::Answer { event, response, .. }, "POST") => {
                 self.answer_event(call, route, caller, event, *response)
             }

@@ -100,7 +100,10 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
         "attendees" => d.attendees.iter().map(attendee_json).collect(),
         "location" => location_json(d),
         "locations" => locations_json(d),
-        "recurrence" => recurrence(d),
+        "recurrence" => d
+            .recurrence
+            .as_ref()
+            .map_or(Value::Null, |rule| rule.as_graph_json(d.start, &d.time_zone)),
         "type" => json!(copy.kind.as_graph_str()),
         "seriesMasterId" => master_id(shown.master.as_ref(), immutable),
         "sensitivity" => json!(d.sensitivity.as_graph_str()),
@@ -116,21 +119,6 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
         "reminderMinutesBeforeStart" => json!(15),
         _ => Value::Null,
     }
-}
-
-/// A daily pattern that covers the occurrences: data, not a rule anything here computes with.
-fn recurrence(details: &Details) -> Value {
-    let (Some(first), Some(last)) = (details.occurrences.first(), details.occurrences.last())
-    else {
-        return Value::Null;
-    };
-    let day = |i: Timestamp| i.strftime("%Y-%m-%d").to_string();
-    json!({
-        "pattern": { "type": "daily", "interval": 1, "month": 0, "dayOfMonth": 0,
-            "firstDayOfWeek": "sunday", "index": "first" },
-        "range": { "type": "endDate", "startDate": day(first.0), "endDate": day(last.0),
-            "recurrenceTimeZone": "UTC", "numberOfOccurrences": 0 },
-    })
 }
 
 fn master(state: &State, mailbox: &str, copy: &EventCopy) -> Option<MasterIds> {

@@ -10,7 +10,7 @@ use super::query::{FieldSelection, page_size, parse_instant, unquote};
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
 use crate::exchange::EventType;
-use crate::exchange::state::EventCopy;
+use crate::exchange::state::{EventCopy, State};
 
 /// What a read finds in a copy to decide whether it belongs to the answer.
 type EventFilter = Box<dyn Fn(&EventCopy) -> bool>;
@@ -93,20 +93,39 @@ impl Graph {
     ) -> Result<Reply, Reply> {
         let mailbox = self.readable_mailbox(route, caller)?;
         let wanted = self.parse_selection(call, route)?;
-        let bound = |name: &str| call.option(name).and_then(parse_instant);
-        let (Some(from), Some(to)) = (bound("startDateTime"), bound("endDateTime")) else {
-            let code = "ErrorInvalidParameter";
-            let text = "This request requires a time window specified by the query string \
-                        parameters StartDateTime and EndDateTime.";
-            return Err(Reply::error(StatusCode::BAD_REQUEST, code, text));
+        let window = window(call)?;
+        let listed = move |c: &EventCopy| c.kind != EventType::SeriesMaster && window(c);
+        Ok(self.event_page(call, &mailbox, &wanted, &listed))
+    }
+
+    /// The occurrences and exceptions of a series (api/event-list-instances.md). Deleted ones are absent,
+    /// and some people saw no exceptions (microsoftgraph/microsoft-graph-docs issues 4294 and 15611).
+    pub(super) fn instances(
+        &self,
+        call: &Call,
+        route: &Route,
+        caller: &Caller,
+        event: &str,
+    ) -> Result<Reply, Reply> {
+        let mailbox = self.readable_mailbox(route, caller)?;
+        let wanted = self.parse_selection(call, route)?;
+        let window = window(call)?;
+        let master = self.event_id(&mailbox, event, wanted.immutable)?;
+        let is_master = |c: &EventCopy| c.id == master && c.kind == EventType::SeriesMaster;
+        let row = |state: &State| {
+            state.mailboxes.get(&mailbox).is_some_and(|m| m.copies.values().any(is_master))
         };
-        if call.option("$filter").is_some() {
-            return Err(Reply::bad_request("$filter is not simulated here."));
+        if !row(&self.0.exchange.lock()) {
+            let text = "The event is not the master of a series.";
+            return Err(Reply::error(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", text));
         }
-        let window: EventFilter = Box::new(move |c| {
-            c.kind != EventType::SeriesMaster && c.details.start < to && from < c.details.end
-        });
-        Ok(self.event_page(call, &mailbox, &wanted, window.as_ref()))
+        let without_exceptions = self.lock().switches.instances_without_exceptions;
+        let listed = move |c: &EventCopy| {
+            c.master.as_deref() == Some(&master)
+                && window(c)
+                && !(without_exceptions && c.kind == EventType::Exception)
+        };
+        Ok(self.event_page(call, &mailbox, &wanted, &listed))
     }
 
     /// `GET /users/{id}/events`: singles and masters, filtered by `iCalUId` or by the value of an
@@ -174,6 +193,21 @@ impl Graph {
         let base = self.outbound().base.clone();
         format!("{base}/v1.0/{}?{}", path.join("/"), query.finish())
     }
+}
+
+/// Which copies take place in the window that the call names.
+fn window(call: &Call) -> Result<impl Fn(&EventCopy) -> bool + use<>, Reply> {
+    let bound = |name: &str| call.option(name).and_then(parse_instant);
+    let (Some(from), Some(to)) = (bound("startDateTime"), bound("endDateTime")) else {
+        let code = "ErrorInvalidParameter";
+        let text = "This request requires a time window specified by the query string parameters \
+                    StartDateTime and EndDateTime.";
+        return Err(Reply::error(StatusCode::BAD_REQUEST, code, text));
+    };
+    if call.option("$filter").is_some() {
+        return Err(Reply::bad_request("$filter is not simulated here."));
+    }
+    Ok(move |c: &EventCopy| c.details.start < to && from < c.details.end)
 }
 
 fn filter_test(filter: &str) -> Option<EventFilter> {

@@ -7,6 +7,7 @@ use crate::exchange::Response;
 pub(super) enum Route {
     Batch,
     Event { mailbox: String, event: String },
+    Instances { mailbox: String, event: String },
     Answer { mailbox: String, event: String, response: Response },
     Events { mailbox: String },
     Calendar { mailbox: String },
@@ -67,6 +68,9 @@ impl Route {
             [a, event] if is(a, "events") => {
                 Some(Self::Event { mailbox, event: (*event).to_owned() })
             }
+            [a, event, b] if is(a, "events") && is(b, "instances") => {
+                Some(Self::Instances { mailbox, event: (*event).to_owned() })
+            }
             [a, event, verb] if is(a, "events") => {
                 let response = match verb.to_ascii_lowercase().as_str() {
                     "accept" => Response::Accepted,
@@ -85,6 +89,7 @@ impl Route {
         match self {
             Self::Batch => "/$batch",
             Self::Event { .. } => "/users/{id}/events/{id}",
+            Self::Instances { .. } => "/users/{id}/events/{id}/instances",
             Self::Answer { response: Response::Accepted, .. } => "/users/{id}/events/{id}/accept",
             Self::Answer { response: Response::Declined, .. } => "/users/{id}/events/{id}/decline",
             Self::Answer { .. } => "/users/{id}/events/{id}/tentativelyAccept",
@@ -108,6 +113,7 @@ impl Route {
     pub(super) fn mailbox(&self) -> Option<&str> {
         match self {
             Self::Event { mailbox, .. }
+            | Self::Instances { mailbox, .. }
             | Self::Answer { mailbox, .. }
             | Self::Events { mailbox }
             | Self::Calendar { mailbox }

@@ -116,6 +116,8 @@ pub(super) struct Switches {
     pub(super) missing_event: Option<(u16, &'static str)>,
     /// Whether an event that was deleted can still be read by its id.
     pub(super) serves_deleted: bool,
+    /// Whether the instances of a series are listed without its exceptions.
+    pub(super) instances_without_exceptions: bool,
 }
 
 impl Graph {
@@ -133,6 +135,11 @@ impl Graph {
     /// empty), as reports tell beside `ErrorItemNotFound`.
     pub fn set_missing_event(&self, status: u16, code: &'static str) {
         self.lock().switches.missing_event = Some((status, code));
+    }
+
+    /// Whether the instances of a series are listed without its exceptions.
+    pub fn set_instances_without_exceptions(&self, on: bool) {
+        self.lock().switches.instances_without_exceptions = on;
     }
 
     /// Whether an event that was deleted can still be read by its immutable id, from the deleted items.

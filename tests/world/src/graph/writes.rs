@@ -93,7 +93,9 @@ impl Graph {
                             because you're the meeting organizer.";
                 Err(Reply::error(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", text))
             }
-            Err(ExchangeError::NoCopy | ExchangeError::NoMailbox) => Err(event_not_found()),
+            Err(
+                ExchangeError::NoCopy | ExchangeError::NoMailbox | ExchangeError::CrossesNeighbour,
+            ) => Err(event_not_found()),
         }
     }
 

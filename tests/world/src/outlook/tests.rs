@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 use super::Outlook;
 use crate::exchange::{
-    Exchange, Invitation, Mailbox, Processing, Response as Answer, RoomRules, Tenant,
+    Exchange, Invitation, Mailbox, Processing, Recurrence, Response as Answer, RoomRules, Tenant,
 };
 
 struct OutlookFixture {
@@ -221,8 +221,7 @@ async fn rooms_show_their_calendar_cancelled_meetings_are_marked_and_a_series_is
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let single = Invitation::new("Budget", start, end).room(&story.aurora);
     story.tenant.meet(&story.anna, single).unwrap().cancel().unwrap();
-    let next = (time("2026-11-25T10:00:00Z"), time("2026-11-25T11:00:00Z"));
-    let series = Invitation::new("Standup", start, end).series(vec![(start, end), next]);
+    let series = Invitation::new("Standup", start, end).series(Recurrence::daily().times(2));
     story.tenant.meet(&story.anna, series).unwrap();
 
     let room = story.open(&format!("/{}", story.aurora.id())).await.text;

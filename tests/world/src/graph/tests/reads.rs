@@ -1,6 +1,7 @@
 //! Reading events: exact `$select`, ids, pages.
 
 use super::*;
+use crate::exchange::Recurrence;
 
 #[tokio::test]
 async fn a_read_answers_exactly_what_was_selected() {
@@ -118,7 +119,7 @@ async fn an_event_is_found_by_its_ical_id_and_with_its_property() {
 #[tokio::test]
 async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list() {
     let story = graph_fixture();
-    let days = (0..3).map(|d| (at(9 + 24 * d), at(10 + 24 * d))).collect();
+    let days = Recurrence::daily().times(3);
     let invitation = Invitation::new("Daily", at(9), at(10)).room(&story.aurora).series(days);
     story.tenant.meet(&story.anna, invitation).unwrap();
     let user = story.aurora.id();
@@ -151,4 +152,39 @@ async fn what_a_room_shows_depends_on_its_processing() {
     assert_eq!(shown(&story.anna).await, ["Budget", "private", "busy"]);
     assert_eq!(shown(&story.aurora).await, ["Budget", "normal", "tentative"]);
     assert_eq!(shown(&borealis).await, ["Anna ", "normal", "busy"]);
+}
+
+#[tokio::test]
+async fn the_instances_of_a_series_come_in_pages_and_say_where_they_were_if_they_are_asked() {
+    let story = graph_fixture();
+    let daily = Recurrence::daily().times(4);
+    let invitation = Invitation::new("Daily", at(9), at(10)).room(&story.aurora).series(daily);
+    let series = story.tenant.meet(&story.anna, invitation).unwrap();
+    series.occurrence(at(33)).move_to(at(36), at(37)).unwrap();
+    series.occurrence(at(57)).cancel().unwrap();
+    let master = series.copy_in(&story.anna).unwrap().event;
+    let path = format!("/users/{}/events/{master}/instances", story.anna.id());
+    let (status, _) = story.get(&format!("{path}?$select=id")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "without a window");
+    let window = format!("startDateTime={}&endDateTime={}", at(0), at(24 * 9));
+    let select = "$select=type,originalStart,start,seriesMasterId&$top=2";
+    let (_, first) = story.get(&format!("{path}?{window}&{select}")).await;
+    let next = first["@odata.nextLink"].as_str().unwrap();
+    let (_, last) = story.get(next.split_once("/v1.0").unwrap().1).await;
+    assert!(last["@odata.nextLink"].is_null());
+    let items = [&first["value"], &last["value"]].map(|page| page.as_array().unwrap().clone());
+    let items = items.concat();
+    let types: Vec<_> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["occurrence", "exception", "occurrence"]);
+    assert_eq!(items[1]["originalStart"], json!(super::super::event_json::utc_time(at(33))));
+    assert!(items.iter().all(|item| item["seriesMasterId"] == json!(master)));
+    let (_, unasked) = story.get(&format!("{path}?{window}&$select=type")).await;
+    assert!(unasked["value"][0].get("originalStart").is_none());
+
+    story.ms.graph.set_instances_without_exceptions(true);
+    let (_, rest) = story.get(&format!("{path}?{window}&$select=type")).await;
+    assert_eq!(rest["value"].as_array().unwrap().len(), 2);
+    let part = items[0]["id"].as_str().unwrap();
+    let of_part = format!("/users/{}/events/{part}/instances?{window}&$select=id", story.anna.id());
+    assert_eq!(story.get(&of_part).await.0, StatusCode::BAD_REQUEST, "only a master has them");
 }
