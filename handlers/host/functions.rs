@@ -345,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_beyond_the_limit_fails_without_running() {
         let (app, obedient) = app();
-        let body = vec![b' '; 5 * 1024 * 1024];
+        let body = [QUEUE, &[b' '; 5 * 1024 * 1024]].concat();
         let answer = app.oneshot(by_host("/fetch-event", body)).await.unwrap();
         assert_eq!(answer.status(), 500);
         assert!(obedient.0.lock().unwrap().is_empty());

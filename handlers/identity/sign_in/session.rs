@@ -314,6 +314,9 @@ mod tests {
         // A cookie is good under its own name only.
         let renamed = format!("{PENDING_COOKIE}={value}");
         assert_eq!(trial.sessions.open_pending(&cookie_header(&renamed)).await, Ok(None));
+        let other = trial.sessions.encrypt_cookie(PENDING_COOKIE, &session, SESSION_LIFETIME);
+        let other = cookie_pair(&other.await.unwrap()).replace(PENDING_COOKIE, SESSION_COOKIE);
+        assert_eq!(trial.open(&other).await, None);
         assert_eq!(trial.open(&cookie).await, Some(session));
     }
 

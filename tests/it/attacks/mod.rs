@@ -2,4 +2,5 @@
 
 mod people;
 mod sign_in;
+mod table;
 mod webhook;

@@ -196,6 +196,8 @@ async fn content_of_another_event_is_read_instead() -> TestResult {
             item["encryptedContent"] = content;
         }
     });
+    deliver_and_process_once(&contoso).await;
+    assert_eq!(event_reads(&contoso), 4, "no content is believed, in neither calendar");
     contoso.run_for(minutes(1)).await;
     for (meeting, hour) in [(early, "09:00"), (late, "15:00")] {
         let booking = contoso.expect_booking(&meeting, aurora).await?;
