@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -21,9 +21,6 @@ use super::{
     texts::{ENGLISH, Texts},
 };
 use crate::{base::clock::Clock, identity::sign_in::SessionCookies};
-
-/// The largest form that is read, in bytes.
-const MAX_FORM_BYTES: usize = 64 * 1024;
 
 const STYLESHEET: &str = include_str!("templates/style.css");
 
@@ -73,7 +70,7 @@ impl PageContext {
         (StatusCode::FOUND, [(header::LOCATION, address.as_str())]).into_response()
     }
 
-    /// `routes` with what all pages share: the style, the limit of forms, every [`PageError`] as a
+    /// `routes` with what all pages share: the style, every [`PageError`] as a
     /// page, and the security headers.
     pub(crate) fn wrap(&self, routes: Router) -> Router {
         let routes = routes
@@ -81,7 +78,6 @@ impl PageContext {
             // Instead of axum's own, whose answers have no page.
             .fallback(async || PageError::NotFound)
             .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
-            .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
             .layer(middleware::map_response_with_state(self.clone(), render_error));
         // Outermost, so that error pages carry the headers too.
         with_page_headers(routes)

@@ -1,8 +1,10 @@
 //! What a handler takes as an argument, so that it cannot be reached without proof: a signed-in user,
 //! or a form that this user posted from a page of ours.
 
+use std::time::Duration;
+
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes, to_bytes},
     extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
 };
 use http::{HeaderMap, Method, header, request::Parts};
@@ -15,6 +17,11 @@ use super::{
     form::{Field, Form},
 };
 use crate::base::invocation::RequestInvocation;
+
+/// The largest form that is read, in bytes.
+const MAX_FORM_BYTES: usize = 64 * 1024;
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The field that proves that a page of this session made the form. A token is 32 random bytes in
 /// base64url.
@@ -97,8 +104,7 @@ where
         if !has_content_type(&parts.headers, "application/x-www-form-urlencoded") {
             return Err(PageError::UnsupportedMediaType);
         }
-        let body = Request::from_parts(parts, body);
-        let body = Bytes::from_request(body, state).await.map_err(|_| PageError::TooLarge)?;
+        let body = read_body(body, MAX_FORM_BYTES).await.ok_or(PageError::TooLarge)?;
         // Before any other field: a form without proof gets no answer about its fields.
         let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "csrf");
         let token = tokens.next().map(|(_, value)| value).unwrap_or_default();
@@ -126,6 +132,12 @@ fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
         Some("null") => site.is_some(),
         Some(origin) => origin == own,
     }
+}
+
+/// The body; `None` when it is too large, also for the time that it may take: somebody who is signed in
+/// could keep any number of requests open.
+pub(crate) async fn read_body(body: Body, max_bytes: usize) -> Option<Bytes> {
+    tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max_bytes)).await.ok()?.ok()
 }
 
 /// Whether the body is said to be of `kind`, whatever its parameters are.

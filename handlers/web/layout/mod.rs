@@ -36,7 +36,7 @@ pub(crate) mod texts;
 pub use context::PageContext;
 pub(crate) use current_user::CurrentUser;
 pub(crate) use error::{PageError, PageResult, RETRY_AFTER_SECONDS};
-pub(crate) use extract::{VerifiedForm, has_content_type};
+pub(crate) use extract::{VerifiedForm, has_content_type, read_body};
 pub(crate) use form::{Field, FieldError, Form, MAX_ADDRESS_CHARS, parse_list_query};
 pub(crate) use frame::{DisplayTime, Frame};
 pub(crate) use pace::TooOften;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    body::to_bytes,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -37,7 +36,7 @@ use crate::{
         sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
     },
     store::mailboxes::BookingDisposition,
-    web::layout::{MAX_ADDRESS_CHARS, RETRY_AFTER_SECONDS, TooOften, has_content_type},
+    web::layout::{MAX_ADDRESS_CHARS, RETRY_AFTER_SECONDS, TooOften, has_content_type, read_body},
 };
 
 /// The largest body that is read, in bytes.
@@ -229,8 +228,7 @@ async fn parse_body(request: Request) -> Result<AgreeRequest, ApiError> {
     if !has_content_type(request.headers(), "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
-    let bytes =
-        to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| ApiError::TooLarge)?;
+    let bytes = read_body(request.into_body(), MAX_BODY_BYTES).await.ok_or(ApiError::TooLarge)?;
     serde_json::from_slice(&bytes).map_err(|_| ApiError::BadRequest)
 }
 

@@ -1,5 +1,11 @@
 //! Somebody who has signed in, and asks for more than anybody needs.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::stream;
 use http::{Method, Request};
 use jiff::SignedDuration;
 use roombridge::domain::ids::MailboxId;
@@ -7,7 +13,7 @@ use roombridge::domain::tenant::decision::{ConsentCapacity, Decision, DecisionKi
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use serde_json::json;
-use std::sync::Arc;
+use tower::ServiceExt as _;
 use uuid::Uuid;
 use world::entra::ApiTokenSpec;
 use world::test_world::APP_HOST;
@@ -114,5 +120,32 @@ async fn a_register_of_any_length_is_read_in_pages() -> TestResult {
         browser.get("register.json").await?.json()?.as_array().map(Vec::len),
         Some(before + 2_500)
     );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let ben = Browser::new(&contoso.world, "my-calendar");
+    ben.sign_in(contoso.ben.id()).await?;
+    let cookies = ben.cookies();
+    let cookies: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let entra = &contoso.world.microsoft.entra;
+    let (tenant, person) = (contoso.ben.tenant_id(), contoso.ben.id());
+    let token = entra.api_token(tenant, person, &ApiTokenSpec::default());
+    let router = contoso.world.app.router()?;
+    for request in [
+        Request::post("/api/my-calendar/withdraw")
+            .header("cookie", cookies.join("; "))
+            .header("content-type", "application/x-www-form-urlencoded"),
+        Request::put("/api/my-calendar/api")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json"),
+    ] {
+        let request =
+            request.body(Body::from_stream(stream::pending::<Result<Bytes, TestError>>()))?;
+        let answer = tokio::time::timeout(Duration::from_secs(60), router.clone().oneshot(request));
+        assert_eq!(answer.await??.status(), 413);
+    }
     Ok(())
 }
