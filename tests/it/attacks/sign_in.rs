@@ -7,7 +7,7 @@ use world::microsoft::LOGIN_HOST;
 use world::test_world::APP_HOST;
 
 use crate::TestResult;
-use crate::contoso::{Contoso, minutes, seconds};
+use crate::contoso::{Contoso, hours, seconds};
 use crate::http_browser::{Browser, send};
 
 fn api(contoso: &Contoso, spec: &ApiTokenSpec) -> http::request::Builder {
@@ -45,13 +45,13 @@ async fn entra_may_be_away_for_hours_before_anybody_is_refused() -> TestResult {
     let contoso = Contoso::open().await?;
     let good = ApiTokenSpec::default;
     assert_eq!(send(&contoso.world, api(&contoso, &good()), "").await?.status, 200);
-    for _ in 0..4 {
-        contoso.run_for(minutes(6 * 60)).await;
+    for _ in 0..5 {
+        contoso.run_for(hours(4)).await;
         assert_eq!(send(&contoso.world, api(&contoso, &good()), "").await?.status, 200);
         contoso.world.run_until_idle().await;
     }
     contoso.world.microsoft.network.set_down(LOGIN_HOST, true);
-    contoso.run_for(minutes(18 * 60 - 1)).await;
+    contoso.run_for(hours(6)).await;
     assert_eq!(send(&contoso.world, api(&contoso, &good()), "").await?.status, 200);
     Ok(())
 }
