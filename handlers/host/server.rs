@@ -106,6 +106,21 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     #[tokio::test]
+    async fn the_port_of_a_process_that_was_killed_is_free_at_once() {
+        let listener = bind(0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(run(listener, Router::new(), std::future::pending()));
+        let mut caller = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        caller.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        // The server closes first, so its side of the connection lingers.
+        caller.read_to_string(&mut answer).await.unwrap();
+        server.abort();
+        assert!(server.await.unwrap_err().is_cancelled());
+        assert!(bind(port).await.is_ok(), "the host starts the next one on the same port");
+    }
+
+    #[tokio::test]
     async fn a_call_in_flight_finishes_before_the_server_ends() {
         let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (seen, wait) = (Arc::clone(&arrived), Arc::clone(&go_on));

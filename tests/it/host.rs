@@ -1,6 +1,7 @@
 //! The handler's router under the Functions host: over a socket, and on the emulator's queues.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use http::Request;
+use http::{Request, Response as HttpResponse, header};
 use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::http::RetryPolicy;
 use roombridge::base::rng::SystemRng;
@@ -18,16 +19,19 @@ use roombridge::host::{
 };
 use roombridge::queue::azure::AzureOutbox;
 use roombridge::queue::{Outbox, Queue};
+use roombridge::store::tables::Table;
 use tower::ServiceExt;
 use world::azurite::Azurite;
+use world::exchange::Response;
 use world::host::{
-    AzureQueues, Disposition, FunctionApp, FunctionsHost, InvocationResult, MemoryQueues,
-    SocketTransport,
+    AzureQueues, Disposition, FunctionApp, FunctionsHost, HandlerTransport, InvocationResult,
+    MemoryQueues, RouterTransport, SocketTransport, TransportError,
 };
 use world::memory::{MemoryOutbox, QueueKind};
-use world::test_world::TestWorld;
+use world::test_world::{APP_HOST, TestWorld};
 
 use crate::TestResult;
+use crate::contoso::{Contoso, minutes, seconds};
 
 /// Fails messages that ask for it, and records the rest.
 #[derive(Default)]
@@ -224,9 +228,11 @@ async fn what_a_real_host_was_seen_to_send_is_answered() -> TestResult {
         }
         let answer = router.clone().oneshot(request.body(Body::from(call.body))?).await?;
         let status = answer.status().as_u16();
+        let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
         let body = axum::body::to_bytes(answer.into_body(), 1_000_000).await?;
-        // Anything else than a JSON object makes the host wait for its timeout.
+        // Anything else than a JSON object makes the host wait for its timeout, or is a failure.
         if ["queue: ", "timer: "].iter().any(|kind| call.case.starts_with(kind)) {
+            assert!(kind.is_some_and(|kind| kind == "application/json"), "{}", call.case);
             let body: serde_json::Value = serde_json::from_slice(&body)?;
             assert!(body.is_object(), "{}: {body}", call.case);
         }
@@ -254,5 +260,93 @@ async fn what_a_real_host_was_seen_to_send_is_answered() -> TestResult {
         "timer /purge-expired 200",
     ];
     assert_eq!(answers, expected);
+    Ok(())
+}
+
+/// The way to the handler on which the first answer is lost.
+struct LossyTransport {
+    handler: RouterTransport,
+    was_lost: AtomicBool,
+}
+
+#[async_trait]
+impl HandlerTransport for LossyTransport {
+    async fn call(&self, request: Request<Body>) -> Result<HttpResponse<Body>, TransportError> {
+        let answer = self.handler.call(request).await?;
+        let was_lost = self.was_lost.swap(true, Ordering::SeqCst);
+        if was_lost { Ok(answer) } else { Err(TransportError::Broken) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_that_the_host_sends_twice_books_once() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let handler = RouterTransport::new(world.app.router()?);
+    let way = Arc::new(LossyTransport { handler, was_lost: AtomicBool::new(false) });
+    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+    let queues = MemoryQueues::new(Arc::clone(&world.memory_outbox), Arc::clone(&clock));
+    let rng = Arc::clone(&world.rng);
+    let front = FunctionsHost::over_transport(app()?, way, Arc::new(queues), clock, rng);
+    world.microsoft.network.register(APP_HOST, front.http_router());
+
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let delivered = world.microsoft.graph.deliver_due().await;
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), delivered.posts.len() + 1);
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.count(Table::Bookings).await?, 1);
+    assert_eq!(contoso.graph_requests("POST", "/users/{id}/events/{id}/accept").len(), 1);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_run_that_failed_is_repeated_half_a_minute_later() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let world = &contoso.world;
+    world.clock.set("2026-11-23T08:05:30Z".parse()?);
+    world.table_faults.set_down(true);
+    let ran = world.host.run_due_timers().await;
+    assert_eq!(ran.iter().map(|run| run.disposition).collect::<Vec<_>>(), [Disposition::Retried]);
+    world.table_faults.set_down(false);
+    world.clock.advance(seconds(30));
+    // The call brings the whole exception of the run before, and the id is the same.
+    let ran = world.host.run_due_timers().await;
+    assert_eq!(ran.iter().map(|run| run.disposition).collect::<Vec<_>>(), [Disposition::Completed]);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_a_stopping_host_cuts_is_done_ten_minutes_later() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, tenant, world, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    world.microsoft.graph.deliver_due().await;
+    world.microsoft.graph.set_answer_time(tenant.id(), Duration::from_secs(60));
+    let listening = world.host.listen();
+    // paused clock: the host polls on it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    listening.drain().await;
+    world.microsoft.graph.set_answer_time(tenant.id(), Duration::ZERO);
+
+    contoso.run_for(minutes(9)).await;
+    assert_eq!(contoso.booking(&meeting, aurora).await?, None, "its message is hidden");
+    contoso.run_for(minutes(3)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.count(Table::Bookings).await?, 1);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn an_encoded_slash_leads_to_no_page() -> TestResult {
+    let world = TestWorld::new(1)?;
+    let get = async |path: &str| {
+        let request = Request::get(path).body(Body::empty())?;
+        Ok::<_, crate::TestError>(world.host.http_router().oneshot(request).await?)
+    };
+    let answer = get("/api/my-calendar/a%2Fb").await?;
+    assert_eq!(answer.headers()[header::LOCATION], "/api/my-calendar/a%252fb");
+    // Encoded again at each turn it would be sent on for ever.
+    assert_eq!(get("/api/my-calendar/a%252fb").await?.status(), 404);
     Ok(())
 }

@@ -110,6 +110,38 @@ async fn the_third_crash_stops_the_host() -> Result<(), Failure> {
     }
     assert!(is_failed(&scene.send_command("crash").await?.0));
     scene.wait_until(|state| matches!(state, State::Stopped)).await?;
+    scene.clock.advance(SignedDuration::from_hours(1));
+    assert!(scene.host.process_all().await.is_empty(), "nothing is taken any more");
+    assert!(scene.host.run_due_timers().await.is_empty());
+    assert_eq!(scene.outbox.messages(QueueKind::Main(Queue::FetchEvent)).len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_process_of_a_hosts_life_gets_the_same_port() -> Result<(), Failure> {
+    let scene = ProcessFixture::start(|_, _| {})?;
+    let mut ports = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let state = scene.wait_until(|state| matches!(state, State::Ready { .. })).await?;
+        let State::Ready { pid, port } = state else { return Err("not ready".into()) };
+        ports.insert(port);
+        scene.send_command("again").await?;
+        scene.wait_for_restart(pid).await?;
+    }
+    assert_eq!(ports.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_to_a_dead_handler_is_an_error_after_two_seconds() -> Result<(), Failure> {
+    let scene = ProcessFixture::start(|_, _| {})?;
+    scene.wait_until_ready().await?;
+    scene.send_command("quit").await?;
+    scene.wait_until(|state| matches!(state, State::Abandoned)).await?;
+    let begun = tokio::time::Instant::now();
+    let request = Request::post("/api/notifications").body(Body::from("body"))?;
+    assert_eq!(scene.host.http_router().oneshot(request).await?.status(), 500);
+    assert!(begun.elapsed() > Duration::from_millis(1_800), "{:?}", begun.elapsed());
     Ok(())
 }
 

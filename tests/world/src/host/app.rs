@@ -22,6 +22,8 @@ pub struct FunctionApp {
     pub settings: HostSettings,
     /// The functions, by name.
     pub functions: Vec<FunctionFile>,
+    /// Whether an app setting connects Application Insights: only then do calls carry a trace context.
+    pub has_telemetry: bool,
 }
 
 /// What host.json says, as far as this host acts on it.
@@ -99,7 +101,7 @@ impl FunctionApp {
             }
         }
         functions.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { root: root.to_owned(), settings, functions })
+        Ok(Self { root: root.to_owned(), settings, functions, has_telemetry: false })
     }
 
     /// The function called `name`.

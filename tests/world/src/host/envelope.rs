@@ -5,6 +5,9 @@
 //! JSON, scalars of the metadata are strings holding JSON, dates are ISO strings cut to seconds,
 //! objects stay objects. Top-level properties of a message that is a JSON object are merged over
 //! the host's own metadata, whatever their case: a message can overwrite its own `DequeueCount`.
+//! A test holds it against calls that a real host made (2026-11-29).
+
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,10 +37,6 @@ impl JsonObject {
             Some((_, old)) => *old = JsonMember::Value(value),
             None => self.0.push((name.to_owned(), JsonMember::Value(value))),
         }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
     fn nest(&mut self, name: &str, members: Self) {
@@ -83,16 +82,62 @@ pub(super) fn queue_call(
     metadata.put("InsertionTime", iso(message.inserted).into());
     metadata.put("NextVisibleTime", iso(message.next_visible).into());
     metadata.put("PopReceipt", json_string(&message.pop_receipt.as_str().into()));
+    metadata.nest("sys", sys.members());
     let value = if binary {
         STANDARD.encode(&message.text).into()
     } else {
         merge_json(&mut metadata, &message.text);
         json_string(&message.text.as_str().into())
     };
-    if !metadata.has("sys") {
-        metadata.nest("sys", sys.members());
-    }
     call(binding, value, metadata)
+}
+
+/// How often a run of a timer was tried before, under the function's retry policy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RetryContext<'a> {
+    pub(super) count: u32,
+    pub(super) max: u32,
+    /// The id of the invocation, which all tries share.
+    pub(super) invocation_id: &'a str,
+}
+
+impl RetryContext<'_> {
+    fn members(self, function: &str) -> JsonObject {
+        let mut members = JsonObject::default();
+        members.put("RetryCount", self.count.into());
+        members.put("MaxRetryCount", self.max.into());
+        let exception = if self.count == 0 { None } else { Some(self.exception(function)) };
+        members.put("Exception", exception.unwrap_or_default());
+        members.put("Instance", Value::Null);
+        members.put("State", json!({}));
+        members
+    }
+
+    /// What .NET says of the try before, whole, with its stack: a captured one, of another function.
+    fn exception(self, function: &str) -> Value {
+        static CAPTURED: LazyLock<Value> = LazyLock::new(|| {
+            let calls = captured_calls();
+            let exceptions =
+                calls.iter().map(|body| &body["Metadata"]["RetryContext"]["Exception"]);
+            exceptions.into_iter().find(|found| found.is_object()).cloned().unwrap_or_default()
+        });
+        let mut exception = CAPTURED.clone();
+        exception["InstanceId"] = self.invocation_id.into();
+        exception["MethodName"] = format!("Host.Functions.{function}").into();
+        exception["Message"] =
+            format!("Exception while executing function: Functions.{function}").into();
+        exception
+    }
+}
+
+/// The bodies of the queue and timer calls that a real host made.
+fn captured_calls() -> Vec<Value> {
+    let lines = include_str!("../../../fixtures/host/captured-calls.jsonl").lines();
+    let bodies = lines.filter_map(|line| {
+        let call: Value = serde_json::from_str(line).ok()?;
+        serde_json::from_str::<Value>(call["body"].as_str()?).ok()
+    });
+    bodies.filter(|body| body.get("Data").is_some()).collect()
 }
 
 /// The body of a timer call.
@@ -100,7 +145,7 @@ pub(super) fn timer_call(
     binding: &str,
     status: Option<JsonObject>,
     past_due: bool,
-    retry: Option<(u32, u32)>,
+    retry: Option<RetryContext<'_>>,
     sys: &Sys<'_>,
 ) -> JsonObject {
     let mut timer = JsonObject::default();
@@ -111,10 +156,10 @@ pub(super) fn timer_call(
     }
     timer.put("IsPastDue", past_due.into());
     let mut metadata = JsonObject::default();
-    if let Some((count, max)) = retry {
-        metadata.put("RetryContext", json!({ "RetryCount": count, "MaxRetryCount": max }));
-    }
     metadata.nest("sys", sys.members());
+    if let Some(retry) = retry {
+        metadata.nest("RetryContext", retry.members(sys.function));
+    }
     let mut data = JsonObject::default();
     data.nest(binding, timer);
     invocation_body(data, metadata)
@@ -180,8 +225,10 @@ pub(super) fn schedule_status(
     status
 }
 
+/// To .NET's tenth of a microsecond, without zeros at the end.
 fn utc(instant: Timestamp) -> String {
-    format!("{instant:.7}")
+    let ticks = instant.as_nanosecond() / 100;
+    Timestamp::from_nanosecond(ticks * 100).unwrap_or(instant).to_string()
 }
 
 #[cfg(test)]
@@ -222,10 +269,48 @@ mod tests {
             r#""InsertionTime":"2026-11-21T10:00:00+00:00","#,
             r#""NextVisibleTime":"2026-11-21T10:10:00+00:00","#,
             r#""PopReceipt":"\"AgAAAAMAAAAAAAAA+0e1\"","#,
-            r#""kind":"\"sync\"","n":"\"1\"","#,
-            r#""sys":{"MethodName":"SyncRoom","UtcNow":"2026-11-21T10:00:00.1234567Z","RandGuid":"g"}}}"#
+            r#""sys":{"MethodName":"SyncRoom","UtcNow":"2026-11-21T10:00:00.1234567Z","RandGuid":"g"},"#,
+            r#""kind":"\"sync\"","n":"\"1\""}}"#
         );
         assert_eq!(serde_json::to_string(&call).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_call_is_written_as_a_real_host_was_seen_to_write_it() {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let unquoted = |value: &Value| serde_json::from_str::<String>(&text(value)).unwrap();
+        let instant = |value: &Value| text(value).parse::<Timestamp>().unwrap();
+        let calls = captured_calls();
+        assert_eq!(calls.len(), 8);
+        for call in calls {
+            let (data, meta) = (&call["Data"], &call["Metadata"]);
+            let function = text(&meta["sys"]["MethodName"]);
+            let now = instant(&meta["sys"]["UtcNow"]);
+            let sys = Sys { function: &function, now, guid: text(&meta["sys"]["RandGuid"]) };
+            let written = if let Some(timer) = data.get("timer") {
+                let retry = &meta["RetryContext"];
+                let number = |name: &str| retry[name].as_u64().unwrap().try_into().unwrap();
+                let id = text(&retry["Exception"]["InstanceId"]);
+                let (count, max) = (number("RetryCount"), number("MaxRetryCount"));
+                let retry = RetryContext { count, max, invocation_id: &id };
+                let status = timer["ScheduleStatus"].as_object();
+                let status =
+                    status.map(|known| schedule_status(None, instant(&known["Next"]), None));
+                timer_call("timer", status, false, Some(retry), &sys)
+            } else {
+                let message = HostMessage {
+                    id: unquoted(&meta["Id"]),
+                    pop_receipt: unquoted(&meta["PopReceipt"]),
+                    text: unquoted(&data["message"]),
+                    dequeue_count: 1,
+                    inserted: instant(&meta["InsertionTime"]),
+                    expires: Some(instant(&meta["ExpirationTime"])),
+                    next_visible: instant(&meta["NextVisibleTime"]),
+                };
+                queue_call("message", false, &message, &sys)
+            };
+            assert_eq!(serde_json::to_value(&written).unwrap(), call);
+        }
     }
 
     #[test]
@@ -259,7 +344,8 @@ mod tests {
         assert_eq!((read.text.as_str(), read.dequeue_count), ("{\"v1\":{}}", Some(1)));
         let next = "2026-11-21T10:15:00Z".parse().unwrap();
         let status = schedule_status(None, next, None);
-        let call = timer_call("timer", Some(status), true, Some((1, 3)), &sys());
+        let retry = RetryContext { count: 1, max: 3, invocation_id: "i" };
+        let call = timer_call("timer", Some(status), true, Some(retry), &sys());
         let call = serde_json::to_vec(&call).unwrap();
         let tick = roombridge::host::envelope::timer_tick(&call).unwrap();
         assert_eq!((tick.past_due, tick.last_run, tick.next_run), (true, None, Some(next)));

@@ -12,7 +12,7 @@ use super::app::FunctionApp;
 use super::function_json::{FunctionFile, TriggerFile};
 use super::invocation::Worker;
 use super::log::{HostLog, Sink};
-use super::process::{LaunchOptions, Process};
+use super::process::{LaunchOptions, Process, State as ProcessState};
 use super::queues::HostQueues;
 use super::timers::TimerState;
 use super::transport::{HandlerTransport, RouterTransport};
@@ -74,6 +74,9 @@ impl FunctionsHost {
         rng: Arc<dyn Rng>,
     ) -> Arc<Self> {
         let log = HostLog::new(start.sink);
+        let mut app = app;
+        app.has_telemetry |=
+            start.settings.iter().any(|(name, _)| name == "APPLICATIONINSIGHTS_CONNECTION_STRING");
         let beside = app.root.join(&app.settings.executable);
         let launch = LaunchOptions {
             executable: start.executable.unwrap_or(beside),
@@ -114,6 +117,16 @@ impl FunctionsHost {
             Worker::Process(process) => Some(process),
             Worker::Attached(_) => None,
         }
+    }
+
+    /// Whether the handler's third death has ended the host: it takes nothing any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.process().is_some_and(|process| matches!(process.state(), ProcessState::Stopped))
+    }
+
+    /// The id of a new invocation.
+    pub(super) fn new_id(&self) -> String {
+        self.rng.uuid().to_string()
     }
 
     pub(super) fn queue_functions(&self) -> impl Iterator<Item = &FunctionFile> {

@@ -5,9 +5,12 @@
 //! hop-by-hop headers, with the host's own headers over the caller's; the answer comes back as it is
 //! (`DefaultHttpProxyService` with `enableProxyingHttpRequest`, host of 2025). The front end in
 //! front of it adds `X-ARR-SSL` and `DISGUISED-HOST`. The proxy writes `X-Forwarded-*` over whatever the
-//! caller claimed; the address is without a port. Whatever fails on the way is 500, and so is an answer
-//! that comes before the handler has read a large body (run with host 4.1037, 2026-11-29).
+//! caller claimed; the address is without a port; an encoded slash in the path is encoded once more.
+//! Whatever breaks on the way is sent again, up to ten times within two seconds, although the handler may
+//! have had it; after that it is 500, and so is an answer that comes before the handler has read a large
+//! body (run with host 4.1037, 2026-11-29). Unlike the real one it takes the whole body before it sends.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,24 +18,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::{BoxError, Router};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
-use http_body_util::Limited;
 
 use super::FunctionsHost;
 use super::function_json::TriggerFile;
-use super::process::State as ProcessState;
+use super::invocation::add_host_headers;
+use super::transport::{HandlerTransport, TransportError};
 
 /// `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` at its default.
 const BODY_LIMIT: usize = 104_857_600;
 /// From this size on the proxy is surely still sending when a handler answers at once.
-const EARLY_ANSWER_BYTES: u64 = 300_000;
-const CONNECT_ATTEMPTS: u32 = 10;
-const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+const EARLY_ANSWER_BYTES: usize = 300_000;
+/// How much of a body is sent at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How often a request is sent, and how long the proxy waits in between: the double each time
+/// (`RetryProxyHandler`).
+const MAX_ATTEMPTS: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
@@ -67,20 +76,9 @@ impl FunctionsHost {
         })
     }
 
-    /// Connection attempts are repeated up to ten times before anything is sent.
-    async fn wait_until_connectable(&self) {
-        let Some(process) = self.process() else { return };
-        for _ in 0..CONNECT_ATTEMPTS {
-            let ProcessState::Ready { port, .. } = process.state() else { return };
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(CONNECT_PAUSE).await;
-        }
-    }
-
     fn add_platform_headers(&self, headers: &mut HeaderMap, caller: Option<SocketAddr>) {
-        let invocation = self.add_host_headers(headers);
+        let invocation = self.new_id();
+        add_host_headers(headers, &invocation);
         if !headers.contains_key("traceparent") {
             self.add_trace_context(headers);
         }
@@ -108,25 +106,24 @@ async fn proxy(State(host): State<Arc<FunctionsHost>>, request: Request) -> Resp
     if length.is_some_and(|length| length > BODY_LIMIT as u64) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    host.wait_until_connectable().await;
+    let (mut head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let Ok((_, transport)) = host.ready_handler().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let (mut head, body) = request.into_parts();
     let caller = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     head.extensions.clear();
     head.version = http::Version::HTTP_11;
     drop_hop_by_hop(&mut head.headers);
     host.add_platform_headers(&mut head.headers, caller);
-    let length = body.size_hint().exact().or(length);
-    let is_read = Arc::new(AtomicBool::new(body.is_end_stream()));
-    let body = WatchedBody { body: Limited::new(body, BODY_LIMIT), is_read: Arc::clone(&is_read) };
-    let body = Body::new(body);
-    match transport.call(Request::from_parts(head, body)).await {
-        Ok(_)
-            if length.is_some_and(|length| length >= EARLY_ANSWER_BYTES)
-                && !is_read.load(Ordering::SeqCst) =>
-        {
+    encode_slashes_again(&mut head.uri);
+    let is_read = Arc::new(AtomicBool::new(body.is_empty()));
+    let length = body.len();
+    let body = WatchedBody { rest: body, is_read: Arc::clone(&is_read) };
+    match send_repeatedly(transport.as_ref(), &head, &body).await {
+        Ok(_) if length >= EARLY_ANSWER_BYTES && !is_read.load(Ordering::SeqCst) => {
             host.log().host("the handler answered before it had read the body".to_owned());
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
@@ -141,33 +138,63 @@ async fn proxy(State(host): State<Arc<FunctionsHost>>, request: Request) -> Resp
     }
 }
 
+async fn send_repeatedly(
+    transport: &dyn HandlerTransport,
+    head: &http::request::Parts,
+    body: &WatchedBody,
+) -> Result<Response, TransportError> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MAX_ATTEMPTS {
+        let request = Request::from_parts(head.clone(), Body::new(body.clone()));
+        if let Ok(answer) = transport.call(request).await {
+            return Ok(answer);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    transport.call(Request::from_parts(head.clone(), Body::new(body.clone()))).await
+}
+
+/// ASP.NET decodes a path but for its encoded slashes, and the proxy encodes the percent sign of those.
+fn encode_slashes_again(uri: &mut Uri) {
+    let path = uri.path().replace("%2F", "%252F").replace("%2f", "%252f");
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(path + &query).ok();
+    if let Ok(changed) = Uri::from_parts(parts) {
+        *uri = changed;
+    }
+}
+
 /// A body that says whether it was read to its end.
+#[derive(Clone)]
 struct WatchedBody {
-    body: Limited<Body>,
+    rest: Bytes,
     is_read: Arc<AtomicBool>,
 }
 
 impl HttpBody for WatchedBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.rest.len().min(CHUNK_BYTES);
+        let chunk = self.rest.split_to(next);
+        if self.rest.is_empty() {
             self.is_read.store(true, Ordering::SeqCst);
         }
-        frame
+        Poll::Ready((next > 0).then(|| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 

@@ -1,8 +1,8 @@
 //! One queue or timer call, and what the host makes of the answer.
 //!
-//! A status other than 2xx fails the call; 2xx with an empty or `null` body never completes, so the
-//! function times out and the process is killed; anything else than a JSON object fails
-//! (`DefaultHttpWorkerService.ProcessDefaultInvocationRequest`, host 4.1037.0).
+//! Redirects are followed; a status other than 2xx fails the call; 2xx with an empty or `null` body never
+//! completes, so the function times out and the process is killed; anything else than a JSON object
+//! fails (`DefaultHttpWorkerService.ProcessDefaultInvocationRequest`, host 4.1037.0, and run with it).
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -25,6 +25,8 @@ pub(super) const HOST_VERSION: &str = "4.1037.0.0";
 /// Calls wait this many times the initialization timeout for a handler that starts.
 pub(super) const READY_TIMEOUT_FACTOR: u32 = 4;
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+/// `HttpClientHandler.MaxAutomaticRedirections`.
+const MAX_REDIRECTS: usize = 50;
 
 /// What the host made of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +45,20 @@ pub(super) enum Worker {
 }
 
 impl FunctionsHost {
-    /// Calls `POST /{function}` with `body`.
-    pub(super) async fn invoke(&self, function: &str, body: &impl Serialize) -> InvocationResult {
+    /// Calls `POST /{function}` with `body`, as the invocation `id`.
+    pub(super) async fn invoke(
+        &self,
+        function: &str,
+        id: &str,
+        body: &impl Serialize,
+    ) -> InvocationResult {
         let (pid, transport) = match self.ready_handler().await {
             Ok(handler) => handler,
             Err(error) => return InvocationResult::Failed(error.to_string()),
         };
         let exchange = async {
-            let request = self.request(function, body)?;
-            let response = transport.call(request).await.map_err(|e| e.to_string())?;
+            let body = serde_json::to_vec(body).map_err(|e| e.to_string())?;
+            let response = self.call(transport.as_ref(), function, id, body.into()).await?;
             check_response(response).await
         };
         match tokio::time::timeout(self.app.settings.function_timeout, exchange).await {
@@ -79,40 +86,67 @@ impl FunctionsHost {
             Worker::Process(process) => {
                 let timeout = self.app.settings.initialization_timeout * READY_TIMEOUT_FACTOR;
                 let (pid, socket) = process.transport(timeout).await?;
-                Ok((Some(pid), socket))
+                Ok((pid, socket))
             }
         }
     }
 
-    fn request(&self, function: &str, body: &impl Serialize) -> Result<Request<Body>, String> {
-        let body = serde_json::to_vec(body).map_err(|e| e.to_string())?;
-        // A stream has no known length, so the body is sent chunked and without Content-Length.
-        let body = stream::iter([Ok::<_, Infallible>(Bytes::from(body))]);
-        let mut request = Request::post(format!("/{function}"))
-            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+    /// Follows redirects as .NET's client does: only 307 and 308 keep the method and the body.
+    async fn call(
+        &self,
+        transport: &dyn HandlerTransport,
+        function: &str,
+        id: &str,
+        body: Bytes,
+    ) -> Result<Response<Body>, String> {
+        let (mut method, mut path, mut body) = (Method::POST, format!("/{function}"), Some(body));
+        for _ in 0..=MAX_REDIRECTS {
+            let request = self.request(&method, &path, id, body.clone())?;
+            let response = transport.call(request).await.map_err(|e| e.to_string())?;
+            let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+            let Some(location) = location.filter(|_| response.status().is_redirection()) else {
+                return Ok(response);
+            };
+            path = location.to_owned();
+            let kept = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
+            if !kept.contains(&response.status()) {
+                (method, body) = (Method::GET, None);
+            }
+        }
+        Err("too many redirects".to_owned())
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        id: &str,
+        body: Option<Bytes>,
+    ) -> Result<Request<Body>, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::USER_AGENT, format!("Azure-Functions-Host/{HOST_VERSION}"));
         if let Some(headers) = request.headers_mut() {
-            self.add_host_headers(headers);
+            add_host_headers(headers, id);
             self.add_trace_context(headers);
         }
-        request.body(Body::from_stream(body)).map_err(|e| e.to_string())
+        let body = match body {
+            // A stream has no known length, so the body is sent chunked and without Content-Length.
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+                Body::from_stream(stream::iter([Ok::<_, Infallible>(body)]))
+            }
+            None => Body::empty(),
+        };
+        request.body(body).map_err(|e| e.to_string())
     }
 
-    /// Names host and call, replacing what the caller sent.
-    pub(super) fn add_host_headers(&self, headers: &mut HeaderMap) -> String {
-        let invocation = self.rng.uuid().to_string();
-        headers.insert(
-            "x-azure-functions-hostversion",
-            header::HeaderValue::from_static(HOST_VERSION),
-        );
-        if let Ok(value) = invocation.parse() {
-            headers.insert("x-azure-functions-invocationid", value);
-        }
-        invocation
-    }
-
-    /// Adds a trace context, not sampled as in captured calls.
+    /// Adds a trace context, not sampled as in captured calls; none where telemetry is off.
     pub(super) fn add_trace_context(&self, headers: &mut HeaderMap) {
+        if !self.app.has_telemetry {
+            return;
+        }
         let (trace, span) = (self.rng.uuid().simple().to_string(), self.rng.next_u64() | 1);
         if let Ok(value) = format!("00-{trace}-{span:016x}-00").parse() {
             headers.insert("traceparent", value);
@@ -121,6 +155,14 @@ impl FunctionsHost {
 
     pub(super) fn sys<'a>(&self, function: &'a str) -> Sys<'a> {
         Sys { function, now: self.clock.now(), guid: self.rng.uuid().to_string() }
+    }
+}
+
+/// Names host and call, replacing what the caller sent.
+pub(super) fn add_host_headers(headers: &mut HeaderMap, invocation_id: &str) {
+    headers.insert("x-azure-functions-hostversion", header::HeaderValue::from_static(HOST_VERSION));
+    if let Ok(value) = invocation_id.parse() {
+        headers.insert("x-azure-functions-invocationid", value);
     }
 }
 
@@ -137,7 +179,7 @@ async fn check_response(response: Response<Body>) -> Result<(), String> {
     }
     let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !(kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")) {
+    if !["application/json", "text/json"].iter().any(|read| kind.eq_ignore_ascii_case(read)) {
         return Err(format!("the answer is {kind:?}, not JSON"));
     }
     match serde_json::from_slice::<Map<String, Value>>(text) {

@@ -4,11 +4,14 @@
 //! `SharedQueueWatcher`): messages are hidden for ten minutes, renewed every five while they are
 //! worked on; success deletes; a failed try shows the message again after host.json's
 //! `visibilityTimeout`; after `maxDequeueCount` tries its text is copied to `{queue}-poison` and the
-//! message deleted; one that was taken more often is moved there without running.
+//! message deleted; one that was taken more often is moved there without running. An empty queue is
+//! left alone for longer and longer. A host that is asked to stop lets work run for some seconds and
+//! then cuts it (run with host 4.1037: 8 s were finished, 60 s were not).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use roombridge::base::rng::Rng;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -22,6 +25,7 @@ const INITIAL_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(600);
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(300);
 const MIN_POLLING_INTERVAL: Duration = Duration::from_millis(100);
 const TIMER_INTERVAL: Duration = Duration::from_millis(100);
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// A message taken from its queue and not yet worked on. Dropped, it shows again after ten minutes,
 /// as when an instance dies.
@@ -65,11 +69,46 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes nothing more and waits for what is being worked on, as the host does when it is asked
-    /// to stop.
+    /// Takes nothing more, as the host does when it is asked to stop. What is being worked on is cut
+    /// after ten seconds, and its message stays hidden for the rest of its ten minutes.
     pub async fn drain(mut self) {
         self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE_PERIOD, finished).await.is_err() {
+            tracing::debug!("work is cut");
+        }
+    }
+}
+
+/// How long an empty queue is left alone: 100 ms, then twice as much again and again, a fifth more or
+/// less, up to the longest (`RandomizedExponentialBackoffStrategy` of azure-webjobs-sdk).
+struct PollingPause {
+    longest: Duration,
+    empty_polls: u32,
+}
+
+impl PollingPause {
+    fn new(longest: Duration) -> Self {
+        Self { longest: longest.max(MIN_POLLING_INTERVAL), empty_polls: 0 }
+    }
+
+    /// After messages were found.
+    fn reset(&mut self) {
+        self.empty_polls = 1;
+    }
+
+    fn next(&mut self, rng: &(dyn Rng + 'static)) -> Duration {
+        let factor = 0.8 + 0.4 * (rng.below(1_001) as f64 / 1_000.0);
+        let growth = match self.empty_polls {
+            0 => 0.0,
+            polls => factor * 2_f64.powi(i32::try_from(polls - 1).unwrap_or(i32::MAX)),
+        };
+        let pause = MIN_POLLING_INTERVAL.as_secs_f64() * (1.0 + growth);
+        if pause >= self.longest.as_secs_f64() {
+            return self.longest;
+        }
+        self.empty_polls += 1;
+        Duration::from_secs_f64(pause)
     }
 }
 
@@ -102,7 +141,7 @@ impl FunctionsHost {
     async fn poll(self: Arc<Self>, function: &FunctionFile, stopping: &watch::Receiver<bool>) {
         let settings = &self.app.settings.queues;
         let mut running = JoinSet::new();
-        let mut pause = MIN_POLLING_INTERVAL;
+        let mut pause = PollingPause::new(settings.max_polling_interval);
         while !*stopping.borrow() {
             while running.len() > usize::from(settings.new_batch_threshold) {
                 running.join_next().await;
@@ -110,13 +149,10 @@ impl FunctionsHost {
             while running.try_join_next().is_some() {}
             let taken = self.dequeue(function, settings.batch_size).await;
             if taken.is_empty() {
-                let spread = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                let jitter = Duration::from_millis(self.rng.below(spread / 2 + 1));
-                tokio::time::sleep(pause - jitter).await;
-                pause = (pause * 2).min(settings.max_polling_interval.max(MIN_POLLING_INTERVAL));
+                tokio::time::sleep(pause.next(self.rng.as_ref())).await;
                 continue;
             }
-            pause = MIN_POLLING_INTERVAL;
+            pause.reset();
             for taken in taken {
                 let host = Arc::clone(&self);
                 running.spawn(async move { drop(host.process_message(taken).await) });
@@ -162,6 +198,9 @@ impl FunctionsHost {
 
     async fn dequeue(&self, function: &FunctionFile, limit: u8) -> Vec<DequeuedMessage> {
         let TriggerFile::Queue { queue, .. } = &function.trigger else { return Vec::new() };
+        if self.has_ended() {
+            return Vec::new();
+        }
         match self.queues.receive(queue, limit, INITIAL_VISIBILITY_TIMEOUT).await {
             Ok(messages) => {
                 let taken = |message| DequeuedMessage {
@@ -228,7 +267,8 @@ impl FunctionsHost {
             _ => return InvocationResult::Failed(format!("{function} is no queue function")),
         };
         let body = envelope::queue_call(binding, binary, message, &self.sys(function));
-        let mut call = std::pin::pin!(self.invoke(function, &body));
+        let id = self.new_id();
+        let mut call = std::pin::pin!(self.invoke(function, &id, &body));
         loop {
             match tokio::time::timeout(RENEWAL_INTERVAL, &mut call).await {
                 Ok(verdict) => return verdict,

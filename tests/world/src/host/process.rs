@@ -4,7 +4,8 @@
 //! Azure/azure-functions-host 4.1037.0: `GET /` every 25 ms until any answer; exit 0 is never
 //! followed by a restart; exit 200 restarts uncounted; any other end is an error, and the third one
 //! stops the host unless the one before it is more than 30 minutes old; a function timeout kills
-//! and restarts uncounted; the handler is only ever ended by SIGKILL.
+//! and restarts uncounted; the handler is only ever ended by SIGKILL. Every process of a host's life
+//! gets the same port (run with it, 2026-11-29).
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -58,8 +59,6 @@ pub enum State {
         pid: u32,
         /// The port it listens on.
         port: u16,
-        /// The way to it.
-        transport: Arc<SocketTransport>,
     },
     /// It ended with status 0: calls find nobody and it is never started again.
     Abandoned,
@@ -70,6 +69,7 @@ pub enum State {
 /// Keeps a handler process as the host does. Killed on drop.
 pub struct Process {
     state: watch::Receiver<State>,
+    transport: Arc<SocketTransport>,
     kill: mpsc::Sender<u32>,
     task: JoinHandle<()>,
 }
@@ -91,8 +91,20 @@ impl Process {
     ) -> Self {
         let (announce, state) = watch::channel(State::Starting);
         let (kill, kills) = mpsc::channel(8);
-        let supervisor = Supervisor { launch, log, clock, rng, announce, errors: Vec::new() };
-        Self { state, kill, task: tokio::spawn(supervisor.run(kills)) }
+        // Nobody listens on port 0: without a port there is no handler either.
+        let port = free_port().unwrap_or_default();
+        let transport = Arc::new(SocketTransport::new(port));
+        let supervisor = Supervisor {
+            launch,
+            log,
+            clock,
+            rng,
+            announce,
+            errors: Vec::new(),
+            port,
+            transport: Arc::clone(&transport),
+        };
+        Self { state, transport, kill, task: tokio::spawn(supervisor.run(kills)) }
     }
 
     /// Its state now.
@@ -111,21 +123,20 @@ impl Process {
         }
     }
 
-    /// The way to the running handler; waits while it starts, up to four times the
-    /// initialization timeout as an invocation does.
+    /// The way to the handler, where nobody answers any more if it ended with status 0; waits while it
+    /// starts, up to four times the initialization timeout as an invocation does.
     ///
     /// # Errors
-    /// [`TransportError::Refused`] when it is not there or does not come up.
+    /// [`TransportError::Refused`] when it does not come up.
     pub async fn transport(
         &self,
         timeout: Duration,
-    ) -> Result<(u32, Arc<SocketTransport>), TransportError> {
+    ) -> Result<(Option<u32>, Arc<SocketTransport>), TransportError> {
         let settled = self.wait_until(|state| !matches!(state, State::Starting));
         match tokio::time::timeout(timeout, settled).await {
-            Ok(State::Ready { pid, transport, .. }) => Ok((pid, transport)),
-            Ok(State::Starting | State::Abandoned | State::Stopped) | Err(_) => {
-                Err(TransportError::Refused)
-            }
+            Ok(State::Ready { pid, .. }) => Ok((Some(pid), Arc::clone(&self.transport))),
+            Ok(State::Abandoned) => Ok((None, Arc::clone(&self.transport))),
+            Ok(State::Starting | State::Stopped) | Err(_) => Err(TransportError::Refused),
         }
     }
 
@@ -145,6 +156,8 @@ struct Supervisor {
     rng: Arc<dyn Rng>,
     announce: watch::Sender<State>,
     errors: Vec<Timestamp>,
+    port: u16,
+    transport: Arc<SocketTransport>,
 }
 
 /// How one life of the process ended.
@@ -192,7 +205,7 @@ impl Supervisor {
     }
 
     async fn run_once(&self, kills: &mut mpsc::Receiver<u32>) -> ProcessExit {
-        let (port, mut child) = match self.spawn() {
+        let mut child = match self.spawn() {
             Ok(started) => started,
             Err(error) => return ProcessExit::CannotStart(error.to_string()),
         };
@@ -201,15 +214,14 @@ impl Supervisor {
         };
         self.forward_output(child.stdout.take(), HostLog::stdout);
         self.forward_output(child.stderr.take(), HostLog::stderr);
-        let transport = Arc::new(SocketTransport::new(port));
         tokio::select! {
             ended = child.wait() => return process_exit(ended),
-            () = self.wait_for_response(&transport) => {}
+            () = self.wait_for_response(&self.transport) => {}
             () = tokio::time::sleep(self.launch.initialization_timeout) => {
                 return Self::kill(child, ProcessExit::NeverAnswered).await;
             }
         }
-        self.announce.send_replace(State::Ready { pid, port, transport });
+        self.announce.send_replace(State::Ready { pid, port: self.port });
         loop {
             tokio::select! {
                 ended = child.wait() => return process_exit(ended),
@@ -231,8 +243,7 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&self) -> std::io::Result<(u16, Child)> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    fn spawn(&self) -> std::io::Result<Child> {
         let worker = self.rng.uuid().to_string();
         let mut command = Command::new(&self.launch.executable);
         command
@@ -241,8 +252,8 @@ impl Supervisor {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(self.launch.settings.iter().map(|(name, value)| (name, value)))
-            .env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string())
-            .env("FUNCTIONS_HTTPWORKER_PORT", port.to_string())
+            .env("FUNCTIONS_CUSTOMHANDLER_PORT", self.port.to_string())
+            .env("FUNCTIONS_HTTPWORKER_PORT", self.port.to_string())
             .env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", &worker)
             .env("FUNCTIONS_HTTPWORKER_ID", &worker)
             .env("FUNCTIONS_APP_ROOT_PATH", &self.launch.root)
@@ -250,7 +261,7 @@ impl Supervisor {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Ok((port, command.spawn()?))
+        command.spawn()
     }
 
     fn forward_output(
@@ -286,6 +297,10 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn process_exit(ended: std::io::Result<ExitStatus>) -> ProcessExit {

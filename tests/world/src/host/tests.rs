@@ -52,6 +52,13 @@ fn host_fixture_with_timeout(
 ) -> HostFixture {
     let mut app = repository();
     app.settings.function_timeout = function_timeout;
+    host_fixture_of(app, answer)
+}
+
+fn host_fixture_of(
+    app: FunctionApp,
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+) -> HostFixture {
     let received = ReceivedRequests::default();
     let record = Arc::clone(&received);
     let handler = Router::new().fallback(move |request: Request| async move {
@@ -110,6 +117,13 @@ impl HostFixture {
         serde_json::from_slice(&self.received.lock().unwrap().last().unwrap().1).unwrap()
     }
 
+    /// The invocation id of the last call.
+    fn last_id(&self) -> String {
+        let received = self.received.lock().unwrap();
+        let id = &received.last().unwrap().0.headers["x-azure-functions-invocationid"];
+        id.to_str().unwrap().to_owned()
+    }
+
     fn timer(&self) -> Value {
         self.last_call()["Data"]["timer"].clone()
     }
@@ -138,12 +152,21 @@ async fn a_queue_call_is_like_the_captured_ones() {
     let names: BTreeSet<&str> = head.headers.keys().map(|name| name.as_str()).collect();
     let expected = [
         "content-type",
-        "traceparent",
         "user-agent",
         "x-azure-functions-hostversion",
         "x-azure-functions-invocationid",
     ];
     assert_eq!(names, expected.into());
+}
+
+#[tokio::test]
+async fn a_queue_call_has_a_trace_context_where_telemetry_is_on() {
+    let mut app = repository();
+    app.has_telemetry = true;
+    let scene = host_fixture_of(app, done);
+    scene.send("hello").await;
+    scene.run_next().await;
+    assert!(scene.received.lock().unwrap()[0].0.headers.contains_key("traceparent"));
 }
 
 #[tokio::test]
@@ -178,8 +201,14 @@ async fn a_message_that_killed_five_instances_is_poison_without_running() {
 
 #[tokio::test]
 async fn only_a_json_object_is_a_success() {
-    let answers: [(fn() -> Response, bool); 5] = [
+    fn of_kind(kind: &'static str) -> Response {
+        ([(header::CONTENT_TYPE, kind)], "{}").into_response()
+    }
+    let answers: [(fn() -> Response, bool); 8] = [
         (|| (JSON, r#"{"key1":1}"#).into_response(), true),
+        (|| of_kind("text/json; charset=utf-8"), true),
+        (|| of_kind("application/problem+json"), false),
+        (|| of_kind("text/plain"), false),
         (|| (JSON, "[]").into_response(), false),
         (|| (JSON, "{").into_response(), false),
         (|| "{}".into_response(), false),
@@ -195,6 +224,33 @@ async fn only_a_json_object_is_a_success() {
             if success { Disposition::Completed } else { Disposition::Retried },
             "{place}"
         );
+    }
+}
+
+#[tokio::test]
+async fn redirects_of_a_queue_call_are_followed() {
+    let received = ReceivedRequests::default();
+    for (status, expected) in [(307, "POST /there"), (308, "POST /there"), (302, "GET /there")] {
+        let record = Arc::clone(&received);
+        let handler = Router::new().fallback(move |request: Request| async move {
+            let (head, body) = request.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+            let away = head.uri.path() == "/fetch-event";
+            record.lock().unwrap().push((head, body));
+            if away {
+                let status = StatusCode::from_u16(status).unwrap();
+                (status, [(header::LOCATION, "/there")]).into_response()
+            } else {
+                done()
+            }
+        });
+        let scene = host_fixture_for(repository(), handler, Arc::clone(&received));
+        scene.send("hello").await;
+        assert_eq!(scene.run_next().await.disposition, Disposition::Completed);
+        let received = std::mem::take(&mut *received.lock().unwrap());
+        let (head, body) = &received[1];
+        assert_eq!(format!("{} {}", head.method, head.uri.path()), expected);
+        assert_eq!(*body == received[0].1, status != 302);
     }
 }
 
@@ -289,25 +345,30 @@ async fn missed_runs_are_caught_up_by_exactly_one() {
     scene.host.run_due_timers().await;
     let last = &scene.received.lock().unwrap()[2].1;
     let last = String::from_utf8(last.clone()).unwrap();
-    assert!(last.contains(r#""Last":"2026-11-21T10:44:00.0000000+00:00""#), "{last}");
+    assert!(last.contains(r#""Last":"2026-11-21T10:44:00+00:00""#), "{last}");
 }
 
 #[tokio::test]
 async fn a_failed_run_is_repeated_three_times_half_a_minute_apart() {
     let scene = host_fixture(failed);
     scene.clock.set(at("2026-11-21T10:00:30Z"));
+    let mut ids = BTreeSet::new();
     for retry in 0..4 {
         let ran = scene.host.run_due_timers().await;
         assert_eq!(
             ran[0].disposition,
             if retry < 3 { Disposition::Retried } else { Disposition::Abandoned }
         );
-        let count = &scene.last_call()["Metadata"]["RetryContext"]["RetryCount"];
-        assert_eq!(count.as_i64(), (retry > 0).then_some(retry));
+        let context = scene.last_call()["Metadata"]["RetryContext"].clone();
+        assert_eq!(context["RetryCount"], retry);
+        let exception = &context["Exception"];
+        assert_eq!(exception["MethodName"].as_str().is_some(), retry > 0, "{exception}");
+        ids.insert(scene.last_id());
         assert!(scene.host.run_due_timers().await.is_empty());
         scene.clock.advance(SignedDuration::from_secs(30));
     }
     assert!(scene.host.run_due_timers().await.is_empty());
+    assert_eq!(ids.len(), 1, "the tries are one invocation");
     assert_eq!(scene.host.next_run("dispatch-due"), Some(at("2026-11-21T10:05:30Z")));
 }
 
@@ -380,6 +441,79 @@ async fn the_proxy_writes_the_callers_address_over_whatever_the_caller_claims() 
     });
     let expected = ["20.190.0.7", "2001:db8::1", "2001:db8::1", "203.0.113.1"];
     assert_eq!(forwarded.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn an_encoded_slash_in_a_path_arrives_encoded_twice() {
+    let scene = host_fixture(done);
+    let request = Request::get("/api/my-calendar/a%2Fb?next=%2Fx").body(Body::empty()).unwrap();
+    assert_eq!(scene.host.http_router().oneshot(request).await.unwrap().status(), 200);
+    let received = scene.received.lock().unwrap();
+    assert_eq!(received[0].0.uri.to_string(), "/api/my-calendar/a%252Fb?next=%2Fx");
+}
+
+/// A way to the handler on which the first answers are lost.
+struct LossyTransport {
+    handler: RouterTransport,
+    lost: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl HandlerTransport for LossyTransport {
+    async fn call(&self, request: Request) -> Result<Response, TransportError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let answer = self.handler.call(request).await?;
+        let left = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if left.is_ok() { Err(TransportError::Broken) } else { Ok(answer) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_breaks_is_sent_up_to_ten_times_within_two_seconds() {
+    for (lost, status, calls) in [(1, 200, 2), (9, 200, 10), (10, 500, 10)] {
+        let echo = Router::new().fallback(|body: String| async { body });
+        let way = Arc::new(LossyTransport {
+            handler: RouterTransport::new(echo),
+            lost: AtomicUsize::new(lost),
+            calls: AtomicUsize::default(),
+        });
+        let scene = host_fixture(done);
+        let queues = Arc::clone(&scene.host.queues);
+        let (clock, rng) = (Arc::clone(&scene.host.clock), Arc::clone(&scene.host.rng));
+        let host = FunctionsHost::over_transport(repository(), way.clone(), queues, clock, rng);
+        let begun = tokio::time::Instant::now();
+        let request = Request::post("/api/notifications").body(Body::from("whole")).unwrap();
+        let answer = host.http_router().oneshot(request).await.unwrap();
+        assert_eq!((answer.status().as_u16(), way.calls.load(Ordering::SeqCst)), (status, calls));
+        let body = to_bytes(answer.into_body(), 100).await.unwrap();
+        assert_eq!(body, if lost < 10 { "whole" } else { "" });
+        assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_stops_cuts_long_work_and_leaves_its_message_hidden() {
+    for (seconds, finished) in [(8, true), (60, false)] {
+        let handler = Router::new().fallback(move || async move {
+            // paused clock: the host cuts the work by it.
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            done()
+        });
+        let scene = host_fixture_for(repository(), handler, ReceivedRequests::default());
+        scene.send("hello").await;
+        let listening = scene.host.listen();
+        // paused clock: the host polls on it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = tokio::time::Instant::now();
+        listening.drain().await;
+        assert!(begun.elapsed() <= Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(scene.waiting(), usize::from(!finished));
+        scene.minutes(9);
+        assert!(scene.host.dequeue_all().await.is_empty());
+        scene.minutes(1);
+        assert_eq!(scene.host.dequeue_all().await.len(), usize::from(!finished));
+    }
 }
 
 #[tokio::test]

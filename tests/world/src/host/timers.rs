@@ -2,7 +2,8 @@
 //!
 //! From webjobs-sdk-extensions (`TimerListener`, `StorageScheduleMonitor`): one run at a time; runs
 //! that were missed are caught up by exactly one with `IsPastDue`; a failed run is repeated only by
-//! the function's retry policy; the status has year 1 as `Last` before the first run.
+//! the function's retry policy, under the id of the first try; the status has year 1 as `Last` before
+//! the first run.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 
 use super::FunctionsHost;
 use super::app::FunctionApp;
-use super::envelope;
+use super::envelope::{self, RetryContext};
 use super::function_json::{FunctionFile, TriggerFile};
 use super::invocation::InvocationResult;
 use super::listener::{Disposition, RunReport};
@@ -26,11 +27,12 @@ pub(super) struct TimerState {
 }
 
 /// A failed run that will be repeated.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Retry {
     at: Timestamp,
     count: u32,
     past_due: bool,
+    invocation_id: String,
 }
 
 /// There is no timer function of that name.
@@ -43,6 +45,7 @@ struct DueRun {
     state: TimerState,
     past_due: bool,
     attempts: u32,
+    invocation_id: String,
 }
 
 impl TimerState {
@@ -72,7 +75,7 @@ impl FunctionsHost {
     pub fn next_run(&self, name: &str) -> Option<Timestamp> {
         let timers = self.timers();
         let state = timers.get(name)?;
-        state.retry.map(|retry| retry.at).or(state.next)
+        state.retry.as_ref().map(|retry| retry.at).or(state.next)
     }
 
     /// Runs the timer function `name` now, by hand, as `POST /admin/functions/{name}` does: its
@@ -84,7 +87,7 @@ impl FunctionsHost {
         let no_such = || NoSuchTimer(name.to_owned());
         let function = self.app.function(name).ok_or_else(no_such)?;
         let state = self.timers().get(name).cloned().ok_or_else(no_such)?;
-        let due = DueRun { state, past_due: false, attempts: 0 };
+        let due = DueRun { state, past_due: false, attempts: 0, invocation_id: self.new_id() };
         let verdict = self.call_timer(function, &due).await.ok_or_else(no_such)?;
         let fate = if verdict == InvocationResult::Succeeded {
             Disposition::Completed
@@ -114,19 +117,22 @@ impl FunctionsHost {
         let now = self.clock.now();
         let mut timers = self.timers();
         let state = timers.get_mut(&function.name)?;
-        if state.running {
+        if state.running || self.has_ended() {
             return None;
         }
-        let (past_due, tries) = match state.retry {
-            Some(retry) if retry.at <= now => (retry.past_due, retry.count),
+        let (past_due, attempts, invocation_id) = match &state.retry {
+            Some(retry) if retry.at <= now => {
+                (retry.past_due, retry.count, retry.invocation_id.clone())
+            }
             Some(_later) => return None,
             None => {
                 let next = state.next.filter(|next| *next <= now)?;
                 // Another occurrence has passed since: the host cannot have been running.
-                (schedule.next_after(next).is_some_and(|another| another <= now), 0)
+                let missed = schedule.next_after(next).is_some_and(|another| another <= now);
+                (missed, 0, self.new_id())
             }
         };
-        let due = DueRun { state: state.clone(), past_due, attempts: tries };
+        let due = DueRun { state: state.clone(), past_due, attempts, invocation_id };
         state.running = true;
         Some(due)
     }
@@ -146,7 +152,12 @@ impl FunctionsHost {
             && failed
         {
             let at = self.clock.now() + policy.delay;
-            state.retry = Some(Retry { at, count: due.attempts + 1, past_due: due.past_due });
+            state.retry = Some(Retry {
+                at,
+                count: due.attempts + 1,
+                past_due: due.past_due,
+                invocation_id: due.invocation_id.clone(),
+            });
             return Disposition::Retried;
         }
         state.retry = None;
@@ -164,11 +175,14 @@ impl FunctionsHost {
         let state = &due.state;
         let status = state.next.filter(|_| *use_monitor);
         let status = status.map(|next| envelope::schedule_status(state.last, next, state.last));
-        let retries = function.retry.filter(|_| due.attempts > 0);
-        let retry = retries.map(|policy| (due.attempts, policy.max_retry_count));
+        let retry = function.retry.map(|policy| RetryContext {
+            count: due.attempts,
+            max: policy.max_retry_count,
+            invocation_id: &due.invocation_id,
+        });
         let sys = self.sys(&function.name);
         let body = envelope::timer_call(binding, status, due.past_due, retry, &sys);
-        Some(self.invoke(&function.name, &body).await)
+        Some(self.invoke(&function.name, &due.invocation_id, &body).await)
     }
 
     fn timers(&self) -> MutexGuard<'_, BTreeMap<String, TimerState>> {
