@@ -146,6 +146,11 @@ param exchangeAudience string = ''
 @maxValue(20)
 param alwaysReadyInstances int = 1
 
+@description('How many instances of each of the three functions between a notification and the room\'s answer are always running. With none, the first person after a quiet hour waits for three cold starts, one after the other. One of each costs about 62 USD a month (2 GB).')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyWorkers int = 0
+
 @description('The most instances of an app: the bound of what an attack can cost.')
 @minValue(40)
 @maxValue(1000)
@@ -404,6 +409,7 @@ module site 'modules/site.bicep' = if (withSite) {
     maximumInstances: maximumInstances
     httpConcurrency: httpConcurrency
     alwaysReadyInstances: alwaysReadyInstances
+    alwaysReadyWorkers: alwaysReadyWorkers
     allowedSources: sources
   }
   dependsOn: [
@@ -427,6 +433,7 @@ module pagesSite 'modules/site.bicep' = if (withSite && withPagesSite) {
     maximumInstances: maximumInstances
     httpConcurrency: httpConcurrency
     alwaysReadyInstances: 0
+    alwaysReadyWorkers: 0
     allowedSources: []
   }
   dependsOn: [

@@ -27,6 +27,8 @@ param pagesHost = readEnvironmentVariable('ROOMBRIDGE_PAGES_HOST', '')
 
 // Graph waits at most ten seconds, and a cold start can take longer.
 param alwaysReadyInstances = 1
+// One (of each of three functions) spares the first person after a quiet hour three cold starts.
+param alwaysReadyWorkers = 0
 // Enough for a morning on which everybody books, and still a bound: modules/site.bicep reckons what
 // 40 cost; this is two and a half times as much.
 param maximumInstances = 100

@@ -15,6 +15,8 @@
 // And without an attack, an instance that is always ready, before it does anything:
 //
 //   baseline    1 x 2 GB x 2,592,000 s x 0.000004 USD = 21 USD a month
+//   and one of each function between a notification and the room's answer
+//               3 x 2 GB x 2,592,000 s x 0.000004 USD = 62 USD a month
 //
 // With `zoneRedundant` the platform keeps two of them for each group of functions, and bills them
 // (learn.microsoft.com/azure/reliability/reliability-functions): requests, five queues and two
@@ -79,11 +81,25 @@ param httpConcurrency int
 @maxValue(20)
 param alwaysReadyInstances int
 
+@description('How many instances of each function between a notification and the room\'s answer are always running. They are billed always.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyWorkers int
+
 @description('Whether instances are spread over the zones of the region, where the region offers it.')
 param zoneRedundant bool
 
 @description('The networks that may reach the app, each with its mask; none: everybody. They hold for every function of the app.')
 param allowedSources array
+
+// All HTTP functions of an app are one group, `http`; each other function is one by itself.
+var readyRequests = alwaysReadyInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyInstances }]
+var readyWorkers = [
+  for name in ['fetch-event', 'create-booking', 'write-back']: {
+    name: 'function:${name}'
+    instanceCount: alwaysReadyWorkers
+  }
+]
 
 var accessRules = [
   for (source, index) in allowedSources: {
@@ -160,8 +176,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstances
-        // All HTTP functions of an app are one group, `http`.
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyInstances }]
+        alwaysReady: concat(readyRequests, alwaysReadyWorkers == 0 ? [] : readyWorkers)
         triggers: {
           http: {
             perInstanceConcurrency: httpConcurrency

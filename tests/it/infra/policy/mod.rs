@@ -170,6 +170,24 @@ fn an_allow_list_is_the_platforms_and_for_the_webhooks_own_app() -> TestResult {
     Ok(())
 }
 
+/// Each function that takes messages is a group of instances by itself.
+#[test]
+fn the_functions_that_a_person_waits_for_can_be_kept_ready() -> TestResult {
+    let changed = changed_prod("param alwaysReadyWorkers = 0", "param alwaysReadyWorkers = 2")?;
+    let Some(snapshot) = changed else { return Ok(()) };
+    let ready = |site: &Resource| {
+        let groups = site.property("functionAppConfig.scaleAndConcurrency.alwaysReady").clone();
+        let groups = groups.as_array().cloned().unwrap_or_default();
+        groups.iter().map(|group| format!("{} {}", group["name"], group["instanceCount"])).collect()
+    };
+    let of_sites: Vec<Vec<String>> = snapshot.of_type("Microsoft.Web/sites").map(ready).collect();
+    let workers = ["fetch-event", "create-booking", "write-back"];
+    let workers = workers.map(|name| format!("\"function:{name}\" 2"));
+    let expected: Vec<String> = std::iter::once("\"http\" 1".to_owned()).chain(workers).collect();
+    assert!(of_sites.contains(&expected) && of_sites.contains(&Vec::new()), "{of_sites:?}");
+    Ok(())
+}
+
 /// What the platform calls the public cloud is a parameter, so that it can be tried with another.
 #[test]
 fn in_another_cloud_the_host_is_given_addresses_of_storage() -> TestResult {
