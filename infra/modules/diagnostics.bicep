@@ -1,7 +1,7 @@
 // What the services themselves write down, beside what the program logs.
 //
 // Queues: puts, updates and the like (StorageWrite), from which a message in a poison queue is
-// seen. Reading and deleting are left out: the host looks into five queues every two seconds on
+// seen. Reading and deleting are left out: the host looks into five queues twice a second on
 // each instance, which would be most of the logs and say nothing.
 // Tables: nothing. Each step of a booking reads and writes several rows (docs/measurements.md),
 // each would be a row of log, dearer than the row it tells of; the program's own audit says what it

@@ -14,7 +14,7 @@ use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
 use world::exchange::{Invitation, Meeting};
-use world::fault_injection::Call;
+use world::fault_injection::{Call, Timeline};
 use world::memory::QueueKind;
 
 use crate::contoso::{Contoso, Who};
@@ -298,6 +298,52 @@ async fn moved_booking() -> Result<Cost, TestError> {
     meeting.move_to("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?)?;
     fixture.drain().await;
     Ok(fixture.cost())
+}
+
+/// What is called, one after the other, until the room has answered a new invitation. What a function
+/// does when the next one has its message is nothing that anybody waits for.
+async fn until_the_room_answers() -> Result<Vec<String>, TestError> {
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    let (timeline, world) = (Timeline::default(), &fixture.contoso.world);
+    world.table_faults.record_into(&timeline);
+    world.queue_faults.record_into(&timeline);
+    world.microsoft.graph.record_into(&timeline);
+    fixture.meet(true, SignedDuration::ZERO)?;
+    world.microsoft.exchange.deliver_due();
+    world.microsoft.graph.deliver_due().await;
+    let mut path = timeline.calls();
+    for (function, onward) in [
+        ("fetch-event", "send create-booking"),
+        ("create-booking", "send write-back"),
+        ("write-back", "POST /users/{id}/events/{id}/accept"),
+    ] {
+        let before = timeline.calls().len();
+        let messages = world.host.dequeue_all().await;
+        let message = messages.into_iter().find(|message| message.function == function);
+        world.host.process_message(message.ok_or("no message comes")?).await;
+        let calls = timeline.calls().split_off(before);
+        let last = calls.iter().position(|call| call == onward).ok_or("it leads nowhere")?;
+        path.extend(calls.into_iter().take(last + 1));
+    }
+    Ok(path)
+}
+
+#[tokio::test]
+async fn what_a_person_waits_for_is_in_the_documents() -> TestResult {
+    let calls = until_the_room_answers().await?;
+    let count = |of: fn(&str) -> bool| calls.iter().filter(|call| of(call)).count();
+    let graph = count(|call| call.contains('/'));
+    let queues = count(|call| call.starts_with("send "));
+    let tables = calls.len() - graph - queues;
+    let said = format!(
+        "Until the room has answered there are {} calls, [one after the other]\
+         (../tests/fixtures/until-the-answer.txt): {tables} to tables, {queues} to queues, {graph} to \
+         Graph.",
+        calls.len()
+    );
+    assert_whole_file("tests/fixtures/until-the-answer.txt", &(calls.join("\n") + "\n"))?;
+    Section::new("docs/measurements.md", "until-the-answer", said).assert_up_to_date()
 }
 
 #[tokio::test]

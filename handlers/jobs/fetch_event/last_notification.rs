@@ -2,40 +2,47 @@
 
 use std::collections::HashMap;
 
-use super::Deps;
+use jiff::Timestamp;
+
 use crate::{
     domain::ids::MailboxId,
     jobs::runner::job::JobResult,
     messages::{EventChange, Origin},
     store::{
-        mailboxes::{LAST_NOTIFICATION_RESOLUTION, Mailbox},
+        mailboxes::{LAST_NOTIFICATION_RESOLUTION, Mailbox, Mailboxes},
         tables::ETag,
     },
 };
 
-/// Records, to the hour, which of the message's mailboxes have just had a notification.
-pub(super) async fn record_notifications(
-    deps: &Deps,
-    mailboxes: &HashMap<MailboxId, Option<(Mailbox, ETag)>>,
+/// Which of the message's mailboxes have just had a notification and are not known to, to the hour: their
+/// rows as they should be.
+pub(super) fn with_notification(
+    mailboxes: HashMap<MailboxId, Option<(Mailbox, ETag)>>,
     outcomes: &[(EventChange, JobResult)],
-) {
-    let now = deps.clock.now();
-    for (mailbox, etag) in mailboxes.values().flatten() {
+    now: Timestamp,
+) -> Vec<(Mailbox, ETag)> {
+    let has_come = |(mailbox, _): &(Mailbox, ETag)| {
         let last = mailbox.health.last_notification_at;
         let is_known = last.is_some_and(|at| now < at + LAST_NOTIFICATION_RESOLUTION);
-        let has_come = outcomes.iter().any(|(item, _)| match item.origin {
-            Origin::Notification { nonce, .. } => {
-                item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
-            }
-            Origin::Refetch | Origin::Unlisted => false,
-        });
-        if is_known || !has_come {
-            continue;
-        }
-        let mut mailbox = mailbox.clone();
+        !is_known
+            && outcomes.iter().any(|(item, _)| match item.origin {
+                Origin::Notification { nonce, .. } => {
+                    item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
+                }
+                Origin::Refetch | Origin::Unlisted => false,
+            })
+    };
+    let mut notified: Vec<_> = mailboxes.into_values().flatten().filter(has_come).collect();
+    for (mailbox, _) in &mut notified {
         mailbox.health.last_notification_at = Some(now);
-        match deps.mailboxes.replace(&mailbox, etag).await {
-            // Nothing depends on this write, and the next notification repeats it.
+    }
+    notified
+}
+
+/// Writes the rows. Nothing depends on it, and the next notification repeats it.
+pub(super) async fn record_notifications(rows: Mailboxes, notified: Vec<(Mailbox, ETag)>) {
+    for (mailbox, etag) in &notified {
+        match rows.replace(mailbox, etag).await {
             Err(error) if !error.is_conflict() => {
                 tracing::warn!(%error, "last notification time was not saved");
             }

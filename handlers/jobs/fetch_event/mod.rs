@@ -96,18 +96,23 @@ impl QueueJob for Deps {
             items.into_iter().partition(|item| dedup.is_duplicate(item));
         let already = JobError::Discard("this version was already handled");
         let mut outcomes = fail_all(duplicates, &already);
+        let mut notified = Vec::new();
         if !items.is_empty() {
-            outcomes.extend(match load_tenant(self, tenant).await {
+            match load_tenant(self, tenant).await {
                 Ok((tenant, rooms, digest_key)) => {
                     let (tenant, rooms, digest_key) = (&tenant, &rooms, &digest_key);
                     let batch = Batch { deps: self, invocation, tenant, rooms, digest_key };
-                    batch.run(items, &mut dedup).await
+                    let handled;
+                    (handled, notified) = batch.run(items, &mut dedup).await;
+                    outcomes.extend(handled);
                 }
-                Err(error) => fail_all(items, &error),
-            });
+                Err(error) => outcomes.extend(fail_all(items, &error)),
+            }
         }
+        let record = last_notification::record_notifications(self.mailboxes.clone(), notified);
         // A version is handled only once everything that follows from it was sent.
-        Outcomes::from(outcomes).on_completed(move |item| dedup.mark_handled(item))
+        let outcomes = Outcomes::from(outcomes).on_completed(move |item| dedup.mark_handled(item));
+        outcomes.afterwards(record)
     }
 }
 
@@ -182,11 +187,12 @@ impl StoredState {
 }
 
 impl Batch<'_> {
+    /// What became of each item, and the rows of the mailboxes that a notification has come for.
     async fn run(
         &self,
         items: Vec<EventChange>,
         dedup: &mut DedupSession,
-    ) -> Vec<(EventChange, JobResult)> {
+    ) -> (Vec<(EventChange, JobResult)>, Vec<(Mailbox, ETag)>) {
         let mut mailboxes = HashMap::new();
         let mut lost_keys = BTreeSet::new();
         let mut outcomes = Vec::new();
@@ -202,8 +208,9 @@ impl Batch<'_> {
         self.handle_with_graph(unread, dedup, &mut outcomes).await;
         self.wake_waiting_booking(&mut outcomes);
         self.renew_subscriptions(lost_keys, &mut outcomes);
-        last_notification::record_notifications(self.deps, &mailboxes, &outcomes).await;
-        outcomes
+        let now = self.deps.clock.now();
+        let notified = last_notification::with_notification(mailboxes, &outcomes, now);
+        (outcomes, notified)
     }
 
     /// Handles an item with what is stored and what the notification brought, if that is enough;

@@ -3,6 +3,7 @@
 //! trait, as it has no items to complete.
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tracing::Instrument as _;
 
 use crate::{
@@ -33,6 +34,7 @@ pub trait QueueJob: Send + Sync {
 pub struct Outcomes<I> {
     items: Vec<(I, JobResult)>,
     on_completed: Box<dyn Fn(&I) + Send + Sync>,
+    afterwards: Option<BoxFuture<'static, ()>>,
 }
 
 impl<I> Outcomes<I> {
@@ -42,11 +44,18 @@ impl<I> Outcomes<I> {
     pub fn on_completed(self, on_completed: impl Fn(&I) + Send + Sync + 'static) -> Self {
         Self { on_completed: Box::new(on_completed), ..self }
     }
+
+    /// Waits for `work` when all items are completed: for what somebody in front of Outlook need not
+    /// wait for, and what may be lost.
+    #[must_use]
+    pub fn afterwards(self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { afterwards: Some(Box::pin(work)), ..self }
+    }
 }
 
 impl<I> From<Vec<(I, JobResult)>> for Outcomes<I> {
     fn from(items: Vec<(I, JobResult)>) -> Self {
-        Self { items, on_completed: Box::new(|_| {}) }
+        Self { items, on_completed: Box::new(|_| {}), afterwards: None }
     }
 }
 
@@ -72,12 +81,30 @@ impl<J: QueueJob> QueueFunction for QueueJobFunction<J> {
         };
         let invocation = Invocation::start(message.tenant(), meta.correlation);
         let _audit_guard = self.runner.audit.guard(&invocation.calls);
-        let Outcomes { items, on_completed } = self.job.run(&invocation, message).await;
-        // Before the items: the calls were made whatever becomes of those.
+        let Outcomes { items, on_completed, afterwards } = self.job.run(&invocation, message).await;
+        let completed = self.complete_all(cx.function, &invocation, items, on_completed).await;
+        // After the items, for whose jobs somebody waits, and whatever became of them: the calls were
+        // made. The guard keeps them when this is cut off.
         self.runner.audit.write(&invocation.calls).await;
+        completed?;
+        if let Some(work) = afterwards {
+            work.await;
+        }
+        Ok(())
+    }
+}
+
+impl<J: QueueJob> QueueJobFunction<J> {
+    async fn complete_all(
+        &self,
+        function: &'static str,
+        invocation: &Invocation,
+        items: Vec<(J::Item, JobResult)>,
+        on_completed: impl Fn(&J::Item) + Send + Sync,
+    ) -> Result<(), InvocationError> {
+        let tenant = invocation.tenant;
         for (item, outcome) in items {
             let span = invocation.with_correlation(item.meta().correlation).span();
-            let (function, tenant) = (cx.function, invocation.tenant);
             let completed = self.runner.complete::<J>(function, tenant, &item, outcome);
             completed.instrument(span).await?;
             on_completed(&item);

@@ -28,6 +28,21 @@ pub struct Call {
     pub target: &'static str,
 }
 
+/// The calls of several services in the order in which they came. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline(Arc<Mutex<Vec<String>>>);
+
+impl Timeline {
+    /// The calls so far, such as `get Bookings`.
+    pub fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn push(&self, call: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+}
+
 /// What was called, and what is to fail. Clones share both, so one injector can wrap several
 /// services and see their calls in order.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +54,8 @@ struct InjectorState {
     faults: Vec<(usize, Fault)>,
     hang_at: Option<usize>,
     down: bool,
+    timeline: Option<Timeline>,
+    answer_time: Duration,
 }
 
 impl FaultInjector {
@@ -79,6 +96,16 @@ impl FaultInjector {
         log.faults.push((number, fault));
     }
 
+    /// Writes every call to come into `timeline`, too.
+    pub fn record_into(&self, timeline: &Timeline) {
+        self.state().timeline = Some(timeline.clone());
+    }
+
+    /// How long each call to come takes.
+    pub fn set_answer_time(&self, time: Duration) {
+        self.state().answer_time = time;
+    }
+
     /// Takes the service away, so that every call fails before it reaches it, or gives it back.
     pub fn set_down(&self, down: bool) {
         self.state().down = down;
@@ -105,6 +132,9 @@ impl FaultInjector {
         let mut log = self.state();
         let number = log.calls.len();
         log.calls.push(Call { method: verb, target });
+        if let Some(timeline) = &log.timeline {
+            timeline.push(format!("{verb} {target}"));
+        }
         let planned = log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         if log.down { Some(Fault::Before) } else { planned }
     }
@@ -126,6 +156,10 @@ impl FaultInjector {
         let fault = self.record(verb, target);
         if self.must_hang() {
             std::future::pending::<()>().await;
+        }
+        let answer_time = self.state().answer_time;
+        if !answer_time.is_zero() {
+            tokio::time::sleep(answer_time).await;
         }
         let outcome = match fault {
             None => call.await,

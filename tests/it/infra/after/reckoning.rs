@@ -1,13 +1,17 @@
 //! What `docs/measurements.md` works out from its counts: the load of a mailbox, what it costs and
 //! how far it scales. Stories hold the counts; here the arithmetic is held.
 
-use crate::generated::{Section, read, table};
+use world::host::FunctionApp;
+
+use crate::generated::{Section, path_of, read, table};
 use crate::{TestError, TestResult};
 
 const MEASUREMENTS: &str = "docs/measurements.md";
 /// Working days of a month, and all its days.
 const WORKING_DAYS: f64 = 22.0;
 const DAYS: f64 = 30.0;
+/// An operation of a queue, in USD.
+const OPERATION: f64 = 0.004 / 1e4;
 /// The seconds of ten hours of each working day: when there is work.
 const WORKING_SECONDS: f64 = WORKING_DAYS * 10.0 * 3_600.0;
 
@@ -96,14 +100,20 @@ fn the_load_of_a_mailbox_is_made_of_the_counts() -> TestResult {
     Section::new(MEASUREMENTS, "load", table(&head, rows)).assert_up_to_date()
 }
 
+/// `maxPollingInterval` in host.json.
+fn polling_seconds() -> Result<f64, TestError> {
+    let app = FunctionApp::read(&path_of(""))?;
+    Ok(app.settings.queues.max_polling_interval.as_secs_f64())
+}
+
 /// What so many mailboxes cost in a month, in USD: the columns of the table. A message is three
-/// operations of its queue; each of five queues is looked into every two seconds. A run is billed for at
+/// operations of its queue; each of five queues is looked into half of the day. A run is billed for at
 /// least a second of 2 GB; that they run together in so few instances is assumed.
 fn cost(mailboxes: f64) -> Result<Vec<String>, TestError> {
     let [tables, messages, _, posts] = mailbox()?.month.times(mailboxes).0;
     let tables = tables * 0.00036 / 1e4;
-    let idle = 5.0 * 43_200.0 * DAYS / 2.0;
-    let queues = (messages * 3.0 + idle) * 0.004 / 1e4;
+    let idle = 5.0 * 43_200.0 * DAYS / polling_seconds()?;
+    let queues = (messages * 3.0 + idle) * OPERATION;
     let runs = posts + messages;
     let executions = (runs - 250_000.0).max(0.0) * 0.40 / 1e6;
     let instances = 6.0 + runs / WORKING_SECONDS / 16.0;
@@ -150,8 +160,26 @@ fn a_million_mailboxes_are_reckoned_from_the_load() -> TestResult {
 }
 
 #[test]
+fn polls_cost_what_the_document_says() -> TestResult {
+    let document = read(MEASUREMENTS)?;
+    for (name, interval) in [("250 ms", 0.25), ("500 ms", 0.5), ("1 s", 1.0), ("2 s", 2.0)] {
+        let looks = DAYS * 86_400.0 / interval;
+        let cells = format!("| {:.1} million | {:.2} |", looks / 1e6, looks * OPERATION);
+        let chosen = format!("| **{name}**, in `host.json` |");
+        let is_ours = interval == polling_seconds()?;
+        let head = if is_ours { chosen } else { format!("| {name} |") };
+        let row = document.lines().find(|line| line.starts_with(&head));
+        assert!(row.is_some_and(|row| row.ends_with(&cells)), "{head} … {cells}");
+    }
+    let ready = 3.0 * 2.0 * DAYS * 86_400.0 * 0.000_004;
+    assert!(document.contains(&format!("{} USD a month (2 GB", short(ready, 0))));
+    Ok(())
+}
+
+#[test]
 fn polling_that_is_not_logged_would_cost_what_the_document_says() -> TestResult {
-    let polling = 507.0;
+    // Seen with a look every two seconds.
+    let polling = 507.0 * 2.0 / polling_seconds()?;
     let daily = polling * 1_440.0 / 1e6;
     let sentence = format!(
         "{} kB a minute, {} GB a day for each instance, {} USD a month",

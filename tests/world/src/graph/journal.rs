@@ -2,6 +2,7 @@
 
 use super::Graph;
 use super::request::{Call, Reply, Route};
+use crate::fault_injection::Timeline;
 
 /// One request, without any content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,12 +48,18 @@ pub struct Violation {
 pub(super) struct Journal {
     requests: Vec<RecordedRequest>,
     violations: Vec<Violation>,
+    timeline: Option<Timeline>,
 }
 
 impl Graph {
     /// Every request so far, oldest first; a batch's inner ones before the batch.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.lock().journal.requests.clone()
+    }
+
+    /// Writes every request to come into `timeline`, too, but for those inside batches.
+    pub fn record_into(&self, timeline: &Timeline) {
+        self.lock().journal.timeline = Some(timeline.clone());
     }
 
     /// How many requests of that method and template came, inside batches or by themselves.
@@ -108,6 +115,12 @@ impl Graph {
             status: if reply.broken { 0 } else { reply.status.as_u16() },
             in_batch: call.in_batch,
         };
-        self.lock().journal.requests.push(request);
+        let mut state = self.lock();
+        if let Some(timeline) = &state.journal.timeline
+            && !request.in_batch
+        {
+            timeline.push(format!("{} {}", request.method, request.template));
+        }
+        state.journal.requests.push(request);
     }
 }

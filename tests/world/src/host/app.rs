@@ -182,14 +182,18 @@ fn host_settings(file: Value) -> Result<HostSettings, String> {
     })
 }
 
-/// Reads .NET's `[d.]hh:mm:ss`.
+/// Reads .NET's `[d.]hh:mm:ss[.fffffff]`.
 pub(super) fn time_span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time span like 00:10:00");
-    let (days, clock) = text.split_once('.').unwrap_or(("0", text));
+    let fraction = text.rsplit_once('.').filter(|(whole, _)| whole.contains(':'));
+    let (whole, fraction) = fraction.unwrap_or((text, ""));
+    let nanoseconds: u32 = format!("{fraction:0<9}").parse().map_err(|_| wrong())?;
+    let (days, clock) = whole.split_once('.').unwrap_or(("0", whole));
     let parts: Vec<u64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
     match (days.parse::<u64>(), parts.as_slice()) {
         (Ok(days), &[hours, minutes, seconds]) if hours < 24 && minutes < 60 && seconds < 60 => {
-            Ok(Duration::from_secs(((days * 24 + hours) * 60 + minutes) * 60 + seconds))
+            let seconds = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
+            Ok(Duration::new(seconds, nanoseconds))
         }
         _ => Err(wrong()),
     }
@@ -204,6 +208,7 @@ mod tests {
     fn time_spans_are_read_as_dotnet_writes_them() {
         assert_eq!(time_span("00:10:00"), Ok(Duration::from_secs(600)));
         assert_eq!(time_span("1.00:00:30"), Ok(Duration::from_secs(86_430)));
+        assert_eq!(time_span("00:00:00.500"), Ok(Duration::from_millis(500)));
         assert!(time_span("600").is_err() && time_span("00:99:00").is_err());
     }
 
