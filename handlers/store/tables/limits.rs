@@ -116,5 +116,6 @@ fn is_name(name: &str) -> bool {
 }
 
 fn utf16_bytes(text: &str) -> usize {
-    text.encode_utf16().count() * 2
+    let units = if text.is_ascii() { text.len() } else { text.encode_utf16().count() };
+    units * 2
 }

@@ -4,7 +4,7 @@
 use roombridge::domain::appointment::DesiredState;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
-use world::exchange::{Invitation, Mailbox, Meeting, Response};
+use world::exchange::{Invitation, Mailbox, Meeting, Response, RoomRules};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, RequestFault};
 
@@ -121,6 +121,7 @@ async fn a_copy_that_was_deleted_has_ended_whatever_its_read_is_answered() -> Te
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(5)).await;
         contoso.world.microsoft.graph.set_missing_event(status, code);
+        aurora.set_rules(RoomRules { keeps_cancelled: false, ..RoomRules::default() });
         meeting.cancel()?;
         contoso.run_for(minutes(5)).await;
         let next = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
@@ -136,6 +137,7 @@ async fn a_deleted_copy_that_can_still_be_read_by_its_id_has_ended() -> TestResu
     let contoso = Contoso::open().await?;
     let Contoso { anna, ben, aurora, .. } = &contoso;
     contoso.world.microsoft.graph.set_serves_deleted(true);
+    aurora.set_rules(RoomRules { keeps_cancelled: false, ..RoomRules::default() });
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     meeting.cancel()?;

@@ -6,6 +6,7 @@
 
 mod imports;
 mod invariants;
+mod odd_answers;
 mod operations;
 mod reproductions;
 mod run;

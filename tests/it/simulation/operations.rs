@@ -119,6 +119,16 @@ pub(super) enum Op {
     FailGraph { operation: GraphOperation, after: bool, broken: bool },
     /// Graph refuses requests to a room's mailbox (or all, for 2) for so many minutes.
     Throttle { room: u8, minutes: u8 },
+    /// A request to Graph is answered with what no Graph means.
+    Nonsense { operation: GraphOperation, after: bool, body: u8 },
+    /// So many writes do not find the event, which can be read.
+    MissWrites { operation: GraphOperation, times: u8 },
+    /// The read of an event that is gone is answered with other words from now on.
+    SayGone { word: u8 },
+    /// A deleted event can be read by its id from now on, from the deleted items.
+    ServeDeleted,
+    /// Entra refuses our own credential for so many minutes, in one of its ways.
+    RefuseCredential { way: u8, minutes: u8 },
     /// A person withdraws.
     Withdraw { who: u8 },
     /// A person withdraws and has everything forgotten.
@@ -154,6 +164,7 @@ impl Op {
                 | Self::FailSend { .. }
                 | Self::FailGraph { .. }
                 | Self::Throttle { .. }
+                | Self::MissWrites { .. }
                 | Self::RevokeAccess
                 // Two claim to organize one meeting, which a person has to look at.
                 | Self::Forge { .. }
@@ -334,6 +345,9 @@ fn fault_op(rng: &DynRng) -> Op {
         GraphOperation::Unsubscribe,
     ];
     let after = coin_flip(rng);
+    if rng.below(4) == 0 {
+        return odd_answer_op(rng, pick(rng, &ASKS));
+    }
     match rng.below(12) {
         0..=3 => Op::Crash { call: draw_below(rng, 20), after },
         4 => Op::CrashSending { call: draw_below(rng, 3), after },
@@ -341,5 +355,18 @@ fn fault_op(rng: &DynRng) -> Op {
         8 => Op::FailSend { call: draw_below(rng, 3), after },
         9..=10 => Op::FailGraph { operation: pick(rng, &ASKS), after, broken: coin_flip(rng) },
         _ => Op::Throttle { room: draw_below(rng, 3), minutes: 1 + draw_below(rng, 90) },
+    }
+}
+
+/// What Graph and Entra were seen to answer, and no document says.
+fn odd_answer_op(rng: &DynRng, operation: GraphOperation) -> Op {
+    const WRITES: [GraphOperation; 3] =
+        [GraphOperation::Property, GraphOperation::Accept, GraphOperation::Decline];
+    match rng.below(8) {
+        0..=2 => Op::Nonsense { operation, after: coin_flip(rng), body: draw_below(rng, 8) },
+        3..=4 => Op::MissWrites { operation: pick(rng, &WRITES), times: 1 + draw_below(rng, 4) },
+        5 => Op::SayGone { word: draw_below(rng, 8) },
+        6 => Op::ServeDeleted,
+        _ => Op::RefuseCredential { way: draw_below(rng, 5), minutes: 5 + draw_below(rng, 90) },
     }
 }

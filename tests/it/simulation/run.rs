@@ -183,6 +183,11 @@ impl SimulationRun {
             | Op::RotateContentKey { .. }
             | Op::RevokeAccess
             | Op::RestoreAccess => self.apply_silent_fault(op).await?,
+            Op::Nonsense { .. }
+            | Op::MissWrites { .. }
+            | Op::SayGone { .. }
+            | Op::ServeDeleted
+            | Op::RefuseCredential { .. } => self.answer_oddly(op).await,
         }
         self.check_invariants().await
     }
