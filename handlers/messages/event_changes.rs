@@ -37,7 +37,7 @@ pub enum Origin {
     },
     /// We want to read the event: a resync, a second read.
     Refetch,
-    /// The calendar's view no longer lists an event that is stored.
+    /// The calendar's view no longer lists an event that is stored, or a write did not find it.
     Unlisted,
 }
 
@@ -155,6 +155,13 @@ impl EventChanges {
     ) -> Self {
         let refetch = |at: &CopyLocation| EventChange::refetch(at.mailbox, at.event.clone(), meta);
         Self { tenant, items: copies.into_iter().map(refetch).collect() }
+    }
+
+    /// The same of one copy that seems to be gone.
+    pub fn missing(tenant: TenantId, copy: &CopyLocation, meta: JobMeta) -> Self {
+        let mut changes = Self::refetch(tenant, [copy], meta);
+        changes.items.iter_mut().for_each(|item| item.origin = Origin::Unlisted);
+        changes
     }
 
     /// How long the message may wait: encrypted content not as long as ids.

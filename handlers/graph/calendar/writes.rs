@@ -97,12 +97,14 @@ impl TenantGraph {
     }
 }
 
-/// Whether a write found its event. Its answer is not looked at unless it is an error.
+/// Whether a write found its event. Of its answer no more is looked at than whether it is Graph's.
 fn write_result(reply: &GraphResponse) -> Result<bool, GraphError> {
     if reply.is_unknown_event() {
         return Ok(false);
     }
-    reply.check().map(|()| true)
+    reply.check()?;
+    reply.check_object()?;
+    Ok(true)
 }
 
 #[cfg(test)]

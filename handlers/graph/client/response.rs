@@ -101,6 +101,17 @@ impl GraphResponse {
         }
     }
 
+    /// Passes an empty body and what looks like an object, which is not read. A page of something in
+    /// between, or an answer cut short, says nothing of what happened.
+    pub(in crate::graph) fn check_object(&self) -> Result<(), GraphError> {
+        let body = self.body.trim_ascii();
+        if body.is_empty() || (body.starts_with(b"{") && body.ends_with(b"}")) {
+            return Ok(());
+        }
+        let cause = RetryCause::Nonsense(self.status);
+        Err(GraphError::Retry { after: self.retry_after, cause })
+    }
+
     /// One member of the response's JSON; an absent one counts as `null`.
     pub(in crate::graph) fn member<T: DeserializeOwned>(
         &self,

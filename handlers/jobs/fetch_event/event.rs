@@ -18,6 +18,9 @@ use crate::{
 /// How long a missing event is given before it counts as deleted, when nothing said that it was. A
 /// GET right after a change may miss it (learn.microsoft.com/graph, 2026-04).
 const RECHECK_DELAY: SignedDuration = SignedDuration::from_secs(10);
+/// How long an event is asked for that Graph does not find and does not say why, where nothing is held
+/// for it. If it is there, the daily comparison reads it.
+const UNEXPLAINED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 impl Batch<'_> {
     pub(super) async fn handle_event(
@@ -36,7 +39,7 @@ impl Batch<'_> {
                 "Graph returned an older version than the stored one",
             ));
         }
-        if item.is_reported_gone() && stored.pointer.is_some() {
+        if item.is_reported_gone() || stored.is_known_gone() {
             // A deleted event can still be read by its immutable id; the calendar decides.
             let ical_uid = event.ical_uid.as_ref().or(stored.ical_uid());
             if let Some(ical_uid) = ical_uid
@@ -112,6 +115,7 @@ impl Batch<'_> {
         error: GraphError,
     ) -> JobResult {
         let is_gone = item.is_reported_gone()
+            || stored.is_known_gone()
             || match stored.ical_uid() {
                 Some(ical_uid) => {
                     !self.is_listed(item, self.copy_key(item).digest, ical_uid).await?
@@ -123,7 +127,12 @@ impl Batch<'_> {
         }
         let is_explained =
             matches!(error, GraphError::Retry { cause: RetryCause::EventNotServed, .. });
-        if is_explained && stored.has_ended() && item.meta.deferrals > 0 {
+        let has_waited = if is_explained {
+            item.meta.deferrals > 0
+        } else {
+            item.meta.first_seen + UNEXPLAINED_WAIT < self.deps.clock.now()
+        };
+        if has_waited && stored.has_ended() {
             return Err(JobError::Discard("the event is not served and nothing is held for it"));
         }
         Err(error.into())

@@ -39,7 +39,7 @@ use crate::{
         personal::Personal,
         tenant::{TenantState, policy::Room},
     },
-    graph::{CalendarOwner, EventRef, Graph, GraphError, RetryCause, TenantGraph},
+    graph::{CalendarOwner, CopySnapshot, EventRef, Graph, GraphError, RetryCause, TenantGraph},
     identity::keys::{DigestKeys, content_keys::ContentKeys},
     jobs::runner::{
         Outcomes, QueueJob,
@@ -178,6 +178,12 @@ impl StoredState {
     /// The `iCalUId` of the appointment that is booked.
     fn ical_uid(&self) -> Option<&Personal> {
         self.bookings.values().flatten().find_map(|(booking, _)| booking.ical_uid.as_ref())
+    }
+
+    /// Whether the copy was no longer in its calendar when it was asked for last.
+    fn is_known_gone(&self) -> bool {
+        let gone = CopySnapshot::digest_when_gone();
+        self.pointer.as_ref().is_some_and(|pointer| pointer.change_digest == gone)
     }
 
     /// Whether nothing is held for the copy (any more).

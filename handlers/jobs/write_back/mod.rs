@@ -111,6 +111,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         unconfirmed: booking.unconfirmed,
         refused: false,
         refetch: Vec::new(),
+        missing: Vec::new(),
     };
     let published = publisher.publish(booking.clone(), etag).await;
     published.map_err(|error| keep_one_chain(deps, job, &booking, error))
@@ -166,6 +167,8 @@ struct Publisher<'a> {
     refused: bool,
     /// The copies that must be read again.
     refetch: Vec<CopyLocation>,
+    /// The copies that a write did not find.
+    missing: Vec<CopyLocation>,
 }
 
 /// What was written to the row, and the instants of the due entries that are left to remove.
@@ -203,11 +206,11 @@ impl Publisher<'_> {
             }
         };
         result?;
-        let mut next = Vec::new();
-        for copy in &self.refetch {
-            let meta = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
-            next.push(Enqueue::now(EventChanges::refetch(self.job.key.tenant, [copy], meta)));
-        }
+        let tenant = self.job.key.tenant;
+        let meta = || JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
+        let refetch = self.refetch.iter().map(|at| EventChanges::refetch(tenant, [at], meta()));
+        let missing = self.missing.iter().map(|at| EventChanges::missing(tenant, at, meta()));
+        let mut next: Vec<Enqueue> = refetch.chain(missing).map(Enqueue::now).collect();
         if more {
             next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job })));
         }

@@ -113,11 +113,12 @@ impl Publisher<'_> {
         self.reread_missing(CopyLocation { mailbox: room, event })
     }
 
-    /// The write found no such copy: the fetch finds out what became of it. Where it leads here again
-    /// and again, Graph returns the copy and refuses to write it.
+    /// The write found no such copy: the fetch finds out what became of it, and the calendar decides,
+    /// because a deleted event may still be served. Where it leads here again and again, the calendar
+    /// has the copy and Graph refuses to write it.
     fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
         if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
-            self.refetch.push(copy);
+            self.missing.push(copy);
             return Ok(());
         }
         self.refused = true;

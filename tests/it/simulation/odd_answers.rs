@@ -58,7 +58,13 @@ impl SimulationRun {
         }
     }
 
-    fn plan(&self, operation: GraphOperation, nth: u32, moment: Fault, outcome: FaultOutcome) {
+    pub(super) fn plan(
+        &self,
+        operation: GraphOperation,
+        nth: u32,
+        moment: Fault,
+        outcome: FaultOutcome,
+    ) {
         let (method, template) = operation.request();
         let fault = RequestFault { method, template, nth, moment, outcome };
         self.world.microsoft.graph.plan_fault(fault);

@@ -223,3 +223,35 @@ fn a_refused_room_that_is_taken_off_is_shown_as_released() -> TestResult {
         ],
     )
 }
+
+/// A declined copy was read from the deleted items, and seemed to ask again.
+#[test]
+fn a_copy_that_is_known_to_be_gone_is_not_believed_when_it_is_served() -> TestResult {
+    let half = Create { who: 2, room: 0, day: 0, slot: 3, shape: Half, private: false };
+    replay(20, &[half, ServeDeleted, Rebook { nth: 0 }])
+}
+
+/// The organizer's copy was deleted before it was read, was served all the same, and could not be written.
+#[test]
+fn a_copy_that_a_write_does_not_find_is_looked_for_in_its_calendar() -> TestResult {
+    let half = Create { who: 0, room: 0, day: 1, slot: 1, shape: Half, private: true };
+    replay(423, &[half, Cancel { nth: 2, keeps: false }, Rebook { nth: 2 }, ServeDeleted])
+}
+
+/// Our own second read of a copy that had gone was answered 404 without a word, for a day.
+#[test]
+fn a_copy_that_is_known_to_be_gone_is_not_waited_for() -> TestResult {
+    let hour = |who, day, slot, private| Create { who, room: 0, day, slot, shape: Hour, private };
+    replay(175, &[hour(1, 1, 3, false), Rebook { nth: 1 }, SayGone { word: 6 }])?;
+    replay(185, &[hour(2, 0, 1, false), SayGone { word: 1 }, hour(1, 0, 1, true)])?;
+    replay(194, &[SayGone { word: 6 }, hour(1, 0, 1, false), Rebook { nth: 4 }])
+}
+
+/// A page of something in between was taken for Graph's word that the room has declined.
+#[test]
+fn a_write_is_done_when_graph_says_so() -> TestResult {
+    let hour = |who, slot| Create { who, room: 0, day: 0, slot, shape: Hour, private: false };
+    let page =
+        Nonsense { operation: super::operations::GraphOperation::Decline, after: false, body: 1 };
+    replay(228, &[hour(2, 1), hour(1, 2), page, Minutes(2)])
+}

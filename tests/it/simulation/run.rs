@@ -15,7 +15,7 @@ use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, RoomRules, Tenant};
 use world::fault_injection::Fault;
-use world::graph::{self, FaultOutcome, Scope, ThrottleEnd};
+use world::graph::{FaultOutcome, Scope, ThrottleEnd};
 use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
@@ -320,10 +320,8 @@ impl SimulationRun {
                 self.world.queue_faults.fail_call(call.into(), fault(after))
             }
             Op::FailGraph { operation: ask, after, broken } => {
-                let (method, template) = ask.request();
-                let moment = if after { Fault::After } else { Fault::Before };
                 let outcome = if broken { FaultOutcome::Broken } else { FaultOutcome::Status(503) };
-                graph.plan_fault(graph::RequestFault { method, template, nth: 1, moment, outcome });
+                self.plan(ask, 1, fault(after), outcome);
             }
             Op::Throttle { room, minutes } => {
                 let scope = match self.rooms.get(usize::from(room)) {
