@@ -108,8 +108,9 @@
 //!
 //! - Locks, leader election and exactly-once delivery: ETags, idempotency keys and intents instead.
 //! - Account keys, connection strings and client secrets: managed identity instead.
-//! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is due. (When
-//!   a tenant leaves, its due entries are searched once, see [`store::tenant_data`].)
+//! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is sent, and a
+//!   call for each tenant. (When a tenant leaves, its due entries are searched once, see
+//!   [`store::tenant_data`].)
 //! - Output bindings and the host's own retries of queue functions: a result must be stored before
 //!   the next message is sent.
 //! - Any way to read a meeting's body, attachments, online-meeting link or people's answers: the

@@ -1,9 +1,18 @@
 //! `Due`: what must be processed when. The only index by time.
 //!
-//! A partition is a purpose, an hour and one of 16 shards; a row starts with the instant. So all
-//! that is due is one range of keys, however much is stored and however long nothing was dispatched.
+//! For bookings a partition is a purpose, an hour and one of 16 shards; a row starts with the instant.
+//! So all that is due is one range of keys, however much is stored and however long nothing was
+//! dispatched.
+//!
+//! Checks of mailboxes leave at the pace that Graph allows their tenant. So those of a tenant are one
+//! partition, in the order of time: what may not leave yet is not read, and no tenant is behind
+//! another. The price is one call for each tenant that has nothing due. A partition takes 2,000 rows a
+//! second, far more than a tenant may renew.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use jiff::{Timestamp, tz::TimeZone};
@@ -40,7 +49,7 @@ impl DuePurpose {
     pub const ALL: [Self; 3] = [Self::Purge, Self::Unsettled, Self::Renew];
 
     /// Its name in the partition keys. No name is another's start followed by `_`.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Purge => "purge",
             Self::Unsettled => "unsettled",
@@ -54,6 +63,49 @@ impl DuePurpose {
 pub enum DueSubject {
     Booking(BookingKey),
     Mailbox { tenant: TenantId, mailbox: MailboxId },
+}
+
+impl DueSubject {
+    /// Whose it is.
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::Booking(key) => key.tenant,
+            Self::Mailbox { tenant, .. } => *tenant,
+        }
+    }
+}
+
+/// Which entries are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueList {
+    Purges,
+    Unsettled,
+    RenewalsOf(TenantId),
+}
+
+impl DueList {
+    fn purpose(self) -> DuePurpose {
+        match self {
+            Self::Purges => DuePurpose::Purge,
+            Self::Unsettled => DuePurpose::Unsettled,
+            Self::RenewalsOf(_) => DuePurpose::Renew,
+        }
+    }
+
+    /// All that is due at `now`, that instant included, and nothing else.
+    fn key_range(self, now: Timestamp) -> KeyRange {
+        let name = self.purpose().name();
+        let partitions = match self {
+            Self::Purges | Self::Unsettled => KeyRange::partition_range(
+                format!("{name}_"),
+                format!("{name}_{}_f", format_hour(now)),
+            ),
+            Self::RenewalsOf(tenant) => KeyRange::single_partition(format!("{name}_{tenant}")),
+        };
+        // A row key holds milliseconds, and `row_before` excludes its bound.
+        let next = now.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
+        KeyRange { row_before: Some(format_instant(next)), ..partitions }
+    }
 }
 
 /// Something that must be processed.
@@ -98,8 +150,7 @@ impl DueEntries {
 
     /// Writes an entry; one that is there already is as good.
     pub async fn upsert(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        let row = EntryRow { subject: entry.subject, attempt: entry.attempt };
-        self.table.write(RowChange::Upsert(TypedTable::encode(row_key(entry), &row)?)).await?;
+        self.table.write(upsert(row_key(entry), entry)?).await?;
         Ok(())
     }
 
@@ -120,30 +171,21 @@ impl DueEntries {
         Ok(())
     }
 
-    /// Entries that are due at `now` (that instant included), the earliest hours first, at most
-    /// `limit` (up to 1,000), and where to go on. Nothing that is not due is read. A row that
-    /// cannot be parsed is logged and left, so that nothing waits behind it.
+    /// Entries that are due at `now` (that instant included), at most `limit` (up to 1,000), and
+    /// where to go on: a tenant's in the order of time, others the earliest hours first. Nothing that
+    /// is not due is read. A row that cannot be parsed is logged and left, so that nothing waits
+    /// behind it.
     pub async fn list_due(
         &self,
-        purpose: DuePurpose,
+        list: DueList,
         now: Timestamp,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<(Vec<DueEntry>, Option<Continuation>), StoreError> {
-        let name = purpose.name();
-        // A row key holds milliseconds, and `row_before` excludes its bound.
-        let next = now.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
-        let span = KeyRange {
-            row_before: Some(format_instant(next)),
-            ..KeyRange::partition_range(
-                format!("{name}_"),
-                format!("{name}_{}_f", format_hour(now)),
-            )
-        };
-        let page = self.table.scan(&span, from, limit).await?;
+        let page = self.table.scan(&list.key_range(now), from, limit).await?;
         let entries = page.rows.into_iter().filter_map(|(row, _)| {
             let keys = row.key.clone();
-            let entry = self.decode_entry(purpose, row);
+            let entry = self.decode_entry(list.purpose(), row);
             if entry.is_err() {
                 tracing::error!(
                     partition_key = keys.partition,
@@ -154,6 +196,17 @@ impl DueEntries {
             entry.ok()
         });
         Ok((entries.collect(), page.next))
+    }
+
+    /// Writes entries, up to 100 of a partition at once; those that are there already are as good.
+    pub async fn upsert_all(&self, entries: &[DueEntry]) -> Result<(), StoreError> {
+        // A transaction may not hold a row twice.
+        let entries: BTreeMap<RowKey, &DueEntry> =
+            entries.iter().map(|entry| (row_key(entry), entry)).collect();
+        let upserts = entries.into_iter().map(|(key, entry)| upsert(key, entry));
+        let writes = into_transactions(upserts.collect::<Result<Vec<_>, _>>()?).into_iter();
+        let writes = writes.map(|batch| self.table.transaction(batch));
+        stream::iter(writes).buffer_unordered(TRANSACTIONS_AT_ONCE).try_collect().await
     }
 
     /// Removes entries, up to 100 of a partition at once; those that are not there are fine.
@@ -189,11 +242,20 @@ fn row_key(entry: &DueEntry) -> RowKey {
         DueSubject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
         DueSubject::Mailbox { tenant, mailbox } => format!("mailbox_{tenant}_{mailbox}"),
     };
-    let shard = Digest::of(&[b"due", subject.as_bytes()]).shard(SHARDS);
-    RowKey::new(
-        format_args!("{}_{}_{shard:x}", entry.purpose.name(), format_hour(entry.at)),
-        format_args!("{}_{subject}", format_instant(entry.at)),
-    )
+    let name = entry.purpose.name();
+    let partition = match entry.purpose {
+        DuePurpose::Renew => format!("{name}_{}", entry.subject.tenant()),
+        DuePurpose::Purge | DuePurpose::Unsettled => {
+            let shard = Digest::of(&[b"due", subject.as_bytes()]).shard(SHARDS);
+            format!("{name}_{}_{shard:x}", format_hour(entry.at))
+        }
+    };
+    RowKey::new(partition, format_args!("{}_{subject}", format_instant(entry.at)))
+}
+
+fn upsert(key: RowKey, entry: &DueEntry) -> Result<RowChange, StoreError> {
+    let row = EntryRow { subject: entry.subject, attempt: entry.attempt };
+    Ok(RowChange::Upsert(TypedTable::encode(key, &row)?))
 }
 
 /// What an entry's key does not say.
@@ -220,10 +282,10 @@ mod tests {
         (fake.clone(), DueEntries::new(fake))
     }
 
-    async fn due(due: &DueEntries, purpose: DuePurpose, now: &str, limit: u16) -> Vec<DueEntry> {
+    async fn due(due: &DueEntries, list: DueList, now: &str, limit: u16) -> Vec<DueEntry> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let (entries, next) = due.list_due(purpose, at(now), from, limit).await.unwrap();
+            let (entries, next) = due.list_due(list, at(now), from, limit).await.unwrap();
             all.extend(entries);
             from = next;
             if from.is_none() {
@@ -249,8 +311,11 @@ mod tests {
         for entry in others.iter().chain(past.iter().rev()) {
             table.upsert(entry).await.unwrap();
         }
-        assert_eq!(due(&table, DuePurpose::Purge, "2026-11-24T09:30:00Z", 1000).await, past);
-        assert_eq!(due(&table, DuePurpose::Renew, "2026-11-24T09:30:00Z", 1000).await, others[3..]);
+        assert_eq!(due(&table, DueList::Purges, "2026-11-24T09:30:00Z", 1000).await, past);
+        assert_eq!(
+            due(&table, DueList::RenewalsOf(tenant(9)), "2026-11-24T09:30:00Z", 1000).await,
+            others[3..]
+        );
     }
 
     #[tokio::test]
@@ -260,7 +325,7 @@ mod tests {
             let when = format!("2026-11-24T09:{n:02}:00Z");
             table.upsert(&entry(DuePurpose::Unsettled, &when, n)).await.unwrap();
         }
-        let mut entries = due(&table, DuePurpose::Unsettled, "2026-11-24T09:29:59.999Z", 7).await;
+        let mut entries = due(&table, DueList::Unsettled, "2026-11-24T09:29:59.999Z", 7).await;
         entries.sort_unstable_by_key(|entry| entry.at);
         let subjects: Vec<_> = entries.iter().map(|entry| entry.subject).collect();
         assert_eq!(subjects, (0..30).map(|n| DueSubject::Booking(key(n))).collect::<Vec<_>>());
@@ -278,7 +343,9 @@ mod tests {
             };
             table.upsert(&fine).await.unwrap();
             table.upsert(&fine).await.unwrap();
-            let found = due(&table, DuePurpose::Renew, "2026-11-24T09:00:00.123999999Z", 10).await;
+            let found =
+                due(&table, DueList::RenewalsOf(tenant(9)), "2026-11-24T09:00:00.123999999Z", 10)
+                    .await;
             assert_eq!(found, [DueEntry { at: at("2026-11-24T09:00:00.123Z"), ..fine }]);
             table.remove(&found[0]).await.unwrap();
             assert!(fake.rows(Table::Due).is_empty());
@@ -287,6 +354,27 @@ mod tests {
             table.remove(&fine).await.unwrap();
             assert!(fake.rows(Table::Due).is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn a_tenants_renewals_are_listed_in_the_order_of_time_and_no_others_are_read() {
+        let (fake, table) = opened();
+        let of = |owner: u128, minute: i64| {
+            let subject =
+                DueSubject::Mailbox { tenant: tenant(owner), mailbox: mailbox(minute as u128) };
+            let when = at("2026-11-24T08:30:00Z") + jiff::SignedDuration::from_mins(minute);
+            DueEntry::new(DuePurpose::Renew, when, subject)
+        };
+        let many: Vec<DueEntry> = (0..250).map(|minute| of(9, minute)).collect();
+        table.upsert_all(&[&many[..], &many[..3], &[of(8, 0), of(10, 0)]].concat()).await.unwrap();
+        assert_eq!(fake.transactions.load(Ordering::Relaxed), 5);
+
+        let (entries, next) =
+            table.list_due(DueList::RenewalsOf(tenant(9)), many[120].at, None, 100).await.unwrap();
+        assert_eq!(entries, many[..100]);
+        let (entries, next) =
+            table.list_due(DueList::RenewalsOf(tenant(9)), many[120].at, next, 100).await.unwrap();
+        assert_eq!((&entries[..], next), (&many[100..=120], None));
     }
 
     #[tokio::test]
@@ -325,6 +413,6 @@ mod tests {
             TableRow { key: row_key(&old), properties: serde_json::Map::new() },
         )
         .await;
-        assert_eq!(due(&table, DuePurpose::Purge, "2026-11-24T10:00:00Z", 10).await, [new]);
+        assert_eq!(due(&table, DueList::Purges, "2026-11-24T10:00:00Z", 10).await, [new]);
     }
 }

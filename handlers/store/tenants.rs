@@ -94,9 +94,14 @@ impl Tenants {
 
     /// All tenants and their versions, by one listing of this small table.
     pub async fn list(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
-        // Keys are GUIDs in lower case: everything from `0` up to `f...`.
-        let rows = self.table.read_all(&KeyRange::partition_range("0", "g")).await?;
+        let rows = self.table.read_all(&all_keys()).await?;
         Ok(rows.into_iter().map(|(tenant, _, etag)| (tenant, etag)).collect())
+    }
+
+    /// The ids of all tenants in whatever state, also of those whose rows cannot be parsed.
+    pub async fn list_ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        let keys = self.table.list_keys(&all_keys()).await?;
+        Ok(keys.iter().filter_map(|key| key.row.parse().ok()).collect())
     }
 
     /// The tenant as it is, and its version.
@@ -144,6 +149,11 @@ impl Tenants {
 
 fn row_key(id: TenantId) -> RowKey {
     RowKey::new(id, id)
+}
+
+/// Keys are GUIDs in lower case: everything from `0` up to `f...`.
+fn all_keys() -> KeyRange {
+    KeyRange::partition_range("0", "g")
 }
 
 #[cfg(test)]

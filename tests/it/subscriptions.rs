@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
 use roombridge::identity::keys::content_keys::ContentKeySource as _;
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
-use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
+use roombridge::store::due::{DueEntries, DueEntry, DueList, DueSubject};
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, MailboxSubscription, Mailboxes};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
@@ -51,7 +51,8 @@ fn graph_subscription(contoso: &Contoso, mailbox: &Mailbox) -> Result<Subscripti
 async fn renewal_entries(contoso: &Contoso) -> Result<Vec<DueEntry>, TestError> {
     let due = DueEntries::new(Arc::clone(&contoso.world.raw_tables));
     let later = contoso.now() + hours(10 * 24);
-    Ok(due.list_due(DuePurpose::Renew, later, None, 1_000).await?.0)
+    let list = DueList::RenewalsOf(contoso.tenant_id()?);
+    Ok(due.list_due(list, later, None, 1_000).await?.0)
 }
 
 async fn change_mailbox(

@@ -5,8 +5,8 @@
 //! never reads what an entry is about: its cost depends on what is due alone, and a row that it
 //! misread could not be forgotten by mistake.
 //!
-//! A run keeps nothing for the next one. It sends only as many renewals as can be done until then
-//! (`renewals`), so however much is due, what waits is in the table and not in a queue.
+//! A run keeps nothing for the next one. It reads and sends only as many renewals as can be done
+//! until then (`renewals`), so however much is due, what waits is in the table and not in a queue.
 //!
 //! It also creates and destroys the keys that are due for it (`keys`), and sends each tenant's
 //! daily task (`daily_task`).
@@ -29,7 +29,7 @@ use crate::{
     messages::{BookingJob, JobMeta, TenantTask, TenantTaskKind},
     queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
     store::{
-        due::{DuePurpose, DueSubject},
+        due::{DueList, DueSubject},
         tenants::Tenant,
     },
 };
@@ -60,9 +60,9 @@ pub struct DispatchSummary {
     pub renewals: u64,
     /// How many seconds the oldest of them had been due; 0 when none was.
     pub renewals_oldest_s: u64,
-    /// Due entries that were read and wait for the next run. What was not even read is not among
-    /// them, because counting it would cost reading it.
-    pub remaining: u64,
+    /// Tenants that may have more mailboxes due than were sent. How many is not known, because
+    /// counting them would cost reading them.
+    pub waiting_tenants: u64,
     pub poisoned: u64,
     pub reconciled: u64,
 }
@@ -76,7 +76,7 @@ impl TimerFunction for Deps {
             unsettled_oldest_s = done.unsettled_oldest_s,
             renewals = done.renewals,
             renewals_oldest_s = done.renewals_oldest_s,
-            remaining = done.remaining,
+            waiting_tenants = done.waiting_tenants,
             poisoned = done.poisoned,
             reconciled = done.reconciled,
             "due work dispatched"
@@ -102,7 +102,7 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<DispatchSummary, Job
         unsettled_oldest_s: unsettled.oldest_s,
         renewals: renewals.sent,
         renewals_oldest_s: renewals.oldest_s,
-        remaining: renewals.remaining() + unsettled.remaining(),
+        waiting_tenants: renewals.waiting_tenants,
         poisoned,
         reconciled,
     })
@@ -135,8 +135,7 @@ async fn dispatch_unsettled(deps: &Deps, stop_at: Timestamp) -> Result<DispatchC
     // One instant for the whole run, so that it does not find the entries that it rescheduled.
     let now = deps.clock.now();
     while deps.clock.now() < stop_at {
-        let (entries, next) =
-            deps.due.list_due(DuePurpose::Unsettled, now, from, PAGE_SIZE).await?;
+        let (entries, next) = deps.due.list_due(DueList::Unsettled, now, from, PAGE_SIZE).await?;
         counts.add(&entries, now);
         for chunk in entries.chunks(CHUNK) {
             if deps.clock.now() >= stop_at {

@@ -28,7 +28,7 @@ use crate::{
         appointments::Appointments,
         audit::Audit,
         bookings::Bookings,
-        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
+        due::{DueEntries, DueEntry, DueList, DueSubject},
         failures::Failures,
         register::Register,
         tables::ETag,
@@ -97,7 +97,7 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobErr
     // One instant for the whole run: a listing continues only under the question it began with.
     let now = deps.clock.now();
     loop {
-        let (entries, next) = deps.due.list_due(DuePurpose::Purge, now, from, PAGE_SIZE).await?;
+        let (entries, next) = deps.due.list_due(DueList::Purges, now, from, PAGE_SIZE).await?;
         let results = stream::iter(entries).map(|entry| async move {
             let result = purge_booking(deps, &entry, now).await;
             (entry, result)

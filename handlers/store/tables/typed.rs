@@ -188,6 +188,22 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         self.tables.scan(self.table, range, from, limit).await
     }
 
+    /// The keys of all rows of `range`, also of those that cannot be parsed.
+    pub(in crate::store) async fn list_keys(
+        &self,
+        range: &KeyRange,
+    ) -> Result<Vec<RowKey>, StoreError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.scan(range, from, PAGE_SIZE).await?;
+            all.extend(page.rows.into_iter().map(|(row, _)| row.key));
+            from = page.next;
+            if from.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     /// All rows of `range`, over all its pages.
     pub(in crate::store) async fn read_all(
         &self,

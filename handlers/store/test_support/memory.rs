@@ -35,6 +35,11 @@ impl MemoryTables {
         self.lock().entry(table).or_default().values().map(|(row, _)| row.clone()).collect()
     }
 
+    /// How many rows a table has.
+    pub fn count(&self, table: Table) -> usize {
+        self.lock().entry(table).or_default().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,6 +125,8 @@ impl Tables for MemoryTables {
             }
             if is_in_range(range, &keys.row) {
                 page.rows.push(stored.clone());
+            } else if range.partition_from == range.partition_to && is_past(range, &keys.row) {
+                break;
             }
         }
         Ok(page)
@@ -128,7 +135,11 @@ impl Tables for MemoryTables {
 
 fn is_in_range(span: &KeyRange, row: &str) -> bool {
     let after = span.row_from.as_deref().is_none_or(|from| row >= from);
-    after && span.row_before.as_deref().is_none_or(|before| row < before)
+    after && !is_past(span, row)
+}
+
+fn is_past(span: &KeyRange, row: &str) -> bool {
+    span.row_before.as_deref().is_some_and(|before| row >= before)
 }
 
 fn encode_continuation(next: &RowKey) -> Continuation {

@@ -24,7 +24,7 @@ use roombridge::domain::tenant::{
 use roombridge::store::StoreError;
 use roombridge::store::appointments::{AppointmentCopy, Appointments};
 use roombridge::store::audit::Audit;
-use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
+use roombridge::store::due::{DueEntries, DueEntry, DueList, DuePurpose, DueSubject};
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::{Ledger, LedgerDay};
 use roombridge::store::mailboxes::{
@@ -394,7 +394,12 @@ async fn due() -> TestResult {
     hold("due", cases, async |tables, entry| {
         let due = DueEntries::new(tables);
         due.upsert(entry).await?;
-        Ok(due.list_due(entry.purpose, entry.at, None, 10).await?.0)
+        let list = match entry.purpose {
+            DuePurpose::Purge => DueList::Purges,
+            DuePurpose::Unsettled => DueList::Unsettled,
+            DuePurpose::Renew => DueList::RenewalsOf(TENANT),
+        };
+        Ok(due.list_due(list, entry.at, None, 10).await?.0)
     })
     .await
 }
