@@ -8,7 +8,7 @@ use roombridge::{
     app::{App, Ports},
     base::{
         clock::{Clock, ShiftedClock},
-        http::{ReqwestHttp, RetryPolicy, azure_transport, build_client},
+        http::{ReqwestHttp, RetryPolicy, azure_transport},
         rng::SystemRng,
         telemetry,
     },
@@ -62,10 +62,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (port, clock_offset) = (settings.platform.port, settings.platform.clock_offset);
     // Bound before anything that takes time: the host polls until somebody answers.
     let listener = server::bind(port).await?;
-    let ports = ports(&settings)?;
+    let http = ReqwestHttp::lazy();
+    let ports = ports(&settings, http.clone())?;
     let keys = Arc::clone(&ports.client_state_keys);
     // Ahead of the first notification, which has two seconds for everything.
-    let warm = tokio::spawn(async move { keys.load().await.map(drop) });
+    let warm = tokio::spawn(async move {
+        // Reading the machine's roots takes some milliseconds.
+        tokio::task::spawn_blocking(move || http.client().map(drop)).await??;
+        keys.load().await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
+    });
     let app = App::new(ports, settings);
     let router = app.router()?;
     if !clock_offset.is_zero() {
@@ -78,8 +84,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// The ports in Azure: services by managed identity, the network, the machine's clock.
-fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
-    let http = build_client()?;
+fn ports(settings: &Settings, http: ReqwestHttp) -> Result<Ports, Box<dyn Error>> {
     let shared: Transport = azure_transport(http.clone());
     let identity = |id: uuid::Uuid| {
         credential(&id.to_string(), settings.identity.has_identity_endpoint, shared.clone())
@@ -99,7 +104,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(RetryPolicy::WORKER)?),
         notifications_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
-        http: Arc::new(ReqwestHttp::new(http)),
+        http: Arc::new(http),
         federated_credential: identity(settings.identity.federated_client_id)?,
         client_state_keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,

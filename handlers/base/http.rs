@@ -1,10 +1,13 @@
 //! Outgoing HTTP: one port, and the one place that builds the real client.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
+use azure_core::error::ErrorKind;
+use azure_core::http::{
+    AsyncRawResponse, ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport,
+};
 use bytes::Bytes;
 use url::{Host, Url};
 
@@ -43,15 +46,7 @@ pub struct HttpError {
     pub kind: &'static str,
 }
 
-/// The client that all outgoing calls share, the Azure crates' too.
-///
-/// # Errors
-/// When the TLS backend cannot be set up.
-pub fn build_client() -> Result<reqwest::Client, reqwest::Error> {
-    client_builder().build()
-}
-
-/// What [`build_client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
+/// What the client of [`ReqwestHttp`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
 /// honoured), no redirects, bounded times. Tests add the root of their own listeners.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
 pub fn client_builder() -> reqwest::ClientBuilder {
@@ -64,8 +59,8 @@ pub fn client_builder() -> reqwest::ClientBuilder {
 }
 
 /// The transport that all Azure clients share, so that they share connections too.
-pub fn azure_transport(client: reqwest::Client) -> Transport {
-    Transport::new(Arc::new(client))
+pub fn azure_transport(http: ReqwestHttp) -> Transport {
+    Transport::new(Arc::new(http))
 }
 
 /// How long a call of an Azure service may go on, retries and their waits included.
@@ -126,14 +121,45 @@ fn to_azure_duration(duration: Duration) -> azure_core::time::Duration {
     azure_core::time::Duration::try_from(duration).unwrap_or(azure_core::time::Duration::MAX)
 }
 
-/// The real network.
-#[derive(Debug, Clone)]
-pub struct ReqwestHttp(reqwest::Client);
+/// The real network, through one client for all, the Azure crates too. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct ReqwestHttp(Arc<OnceLock<Option<reqwest::Client>>>);
 
 impl ReqwestHttp {
-    /// Sends through `client`, which should come from [`build_client`].
+    /// Builds the client when it is first used: the machine's roots are read then, and not before the
+    /// host has its first answer.
+    pub fn lazy() -> Self {
+        Self::default()
+    }
+
+    /// Sends through `client`, which should come from [`client_builder`].
     pub fn new(client: reqwest::Client) -> Self {
-        Self(client)
+        Self(Arc::new(OnceLock::from(Some(client))))
+    }
+
+    /// The client, built now if it is not yet.
+    ///
+    /// # Errors
+    /// [`HttpError`] when TLS cannot be set up, then and ever after.
+    pub fn client(&self) -> Result<&reqwest::Client, HttpError> {
+        let build = || {
+            let built = client_builder().build();
+            built
+                .inspect_err(|error| tracing::error!(%error, "the HTTP client cannot be built"))
+                .ok()
+        };
+        self.0.get_or_init(build).as_ref().ok_or(HttpError { kind: "no HTTP client" })
+    }
+}
+
+#[async_trait]
+impl HttpClient for ReqwestHttp {
+    async fn execute_request(
+        &self,
+        request: &azure_core::http::Request,
+    ) -> azure_core::Result<AsyncRawResponse> {
+        let to_azure = |error| azure_core::Error::new(ErrorKind::Connection, error);
+        self.client().map_err(to_azure)?.execute_request(request).await
     }
 }
 
@@ -144,7 +170,7 @@ impl Http for ReqwestHttp {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(|e| to_http_error(&e))?;
-        let answer = self.0.execute(request).await.map_err(|e| to_http_error(&e))?;
+        let answer = self.client()?.execute(request).await.map_err(|e| to_http_error(&e))?;
         let mut response = http::Response::builder().status(answer.status());
         if let Some(headers) = response.headers_mut() {
             headers.clone_from(answer.headers());

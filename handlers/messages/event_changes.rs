@@ -74,6 +74,9 @@ pub struct WaitingBooking {
 
 /// What a message takes beside its items.
 const OVERHEAD_BYTES: usize = 128;
+/// What an item takes at most beside its event's id, and what its counters take where there are any.
+const FIXED_ITEM_BYTES: usize = 300;
+const COUNTER_BYTES: usize = 66;
 
 impl EventChange {
     /// A read that we want ourselves.
@@ -133,9 +136,16 @@ impl EventChange {
         self
     }
 
-    /// How many bytes it takes in a message, with the comma.
+    /// How many bytes it takes in a message at most, with the comma. What may need escaping is written
+    /// to be counted; without that only the event's id has no fixed length, and needs none.
     fn size(&self) -> usize {
-        encoded_len(&to_json(self)) + 1
+        if self.encrypted_content.is_some() || self.awaited_by.is_some() {
+            return encoded_len(&to_json(self)) + 1;
+        }
+        let JobMeta { attempts, deferrals, returns, .. } = self.meta;
+        let is_fresh = (attempts, deferrals, returns) == (0, 0, 0);
+        let counters = if is_fresh { 0 } else { COUNTER_BYTES };
+        FIXED_ITEM_BYTES + counters + self.event.as_str().len()
     }
 }
 
@@ -263,7 +273,8 @@ mod tests {
             deleted: false,
             version: Some(Digest(u128::MAX)),
         };
-        let items = vec![change(notified); 1000];
+        let meta = JobMeta { attempts: 0, ..meta() };
+        let items = vec![EventChange { meta, ..change(notified) }; 1000];
         let messages = pack(tenant, items.clone());
         let unpacked: Vec<_> = messages.iter().flat_map(|m| m.items.clone()).collect();
         assert_eq!(unpacked, items);
@@ -272,6 +283,25 @@ mod tests {
             assert!(size <= crate::queue::MAX_MESSAGE_BYTES, "{size}");
         }
         assert!(messages.len() <= 5, "{}", messages.len());
+    }
+
+    #[test]
+    fn no_item_is_larger_than_it_is_counted() {
+        let mailbox = MailboxId(uuid::Uuid::max());
+        let event: crate::domain::ids::EventId = "A".repeat(512).parse().unwrap();
+        let first_seen = "2026-11-24T12:00:00.123456789Z".parse().unwrap();
+        let fresh = JobMeta::new(CorrelationId(u128::MAX), first_seen);
+        let most = u32::MAX;
+        let tried = JobMeta { attempts: most, deferrals: most, returns: most, ..fresh };
+        let version = Some(Digest(u128::MAX));
+        for meta in [fresh, tried] {
+            let largest = EventChange {
+                origin: Origin::Notification { nonce: u64::MAX, deleted: false, version },
+                ..EventChange::refetch(mailbox, event.clone(), meta)
+            };
+            let written = encoded_len(&to_json(&largest)) + 1;
+            assert!(written <= largest.size() && largest.size() < written + 16, "{written}");
+        }
     }
 
     fn notification(version: Option<&str>) -> Origin {

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::{StatusCode, Transport, Url};
 use azure_storage_queue::models::{
-    QueueClientReceiveMessagesOptions, QueueClientSendMessageOptions, QueueMessage,
+    QueueClientReceiveMessagesOptions, QueueClientSendMessageOptions,
 };
 use azure_storage_queue::{QueueClient, QueueClientOptions};
+use bytes::Bytes;
 
 use super::{
     MAX_MESSAGES_PER_RECEIVE, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT, PoisonMessage,
-    Queue, QueueError, validate,
+    Queue, QueueError, encoded_len, validate,
 };
 use crate::base::http::{HttpError, RetryPolicy};
 
@@ -111,8 +112,7 @@ impl Outbox for AzureOutbox {
         ttl: Duration,
     ) -> Result<(), QueueError> {
         validate(&text, delay, ttl)?;
-        let message = QueueMessage { message_text: Some(text) };
-        let message = message.try_into()?;
+        let message = to_xml(&text).into();
         let options = QueueClientSendMessageOptions {
             visibility_timeout: Some(whole_seconds(delay)),
             message_time_to_live: Some(whole_seconds(ttl)),
@@ -158,8 +158,45 @@ impl Outbox for AzureOutbox {
     }
 }
 
+/// The body of a put: escaped in one pass, which costs a fraction of a serializer of XML.
+fn to_xml(text: &str) -> Bytes {
+    let (before, after) = ("<QueueMessage><MessageText>", "</MessageText></QueueMessage>");
+    let mut xml = String::with_capacity(before.len() + encoded_len(text) + after.len());
+    xml.push_str(before);
+    let mut rest = text;
+    while let Some(next) = rest.find(['<', '>', '&']) {
+        let (plain, markup) = rest.split_at(next);
+        xml.push_str(plain);
+        xml.push_str(match markup.as_bytes().first() {
+            Some(b'<') => "&lt;",
+            Some(b'>') => "&gt;",
+            _ => "&amp;",
+        });
+        rest = &markup[1..];
+    }
+    xml.push_str(rest);
+    xml.push_str(after);
+    Bytes::from(xml)
+}
+
 /// Whole seconds, rounded up: a message must not be seen too early.
 fn whole_seconds(duration: Duration) -> i32 {
     let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(whole).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_escaped_as_it_was_counted() {
+        let whole =
+            |text: &str| format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
+        for text in ["", "plain é", "<a&b>\"'", "&", "x<", ">x"] {
+            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            assert_eq!(to_xml(text), whole(&escaped));
+            assert_eq!(escaped.len(), encoded_len(text));
+        }
+    }
 }

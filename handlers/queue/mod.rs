@@ -158,10 +158,8 @@ pub fn validate(text: &str, delay: Duration, ttl: Duration) -> Result<(), QueueE
         );
     }
     // XML 1.0 cannot carry these at all (www.w3.org/TR/xml, "Characters").
-    let unsendable = |c: char| {
-        matches!(c, '\u{FFFE}' | '\u{FFFF}') || (c < ' ' && !matches!(c, '\t' | '\n' | '\r'))
-    };
-    if text.contains(unsendable) {
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if text.as_bytes().iter().any(is_control) || text.contains(['\u{FFFE}', '\u{FFFF}']) {
         refuse("the message contains characters that XML cannot carry")
     } else {
         Ok(())
@@ -184,6 +182,9 @@ mod tests {
         assert!(validate("x", MESSAGE_TTL, MESSAGE_TTL).is_err());
         assert!(validate("x", ENCRYPTED_CONTENT_TTL, ENCRYPTED_CONTENT_TTL).is_err());
         assert!(validate("x", Duration::ZERO, MESSAGE_TTL * 2).is_err());
-        assert!(validate("x\u{0}", Duration::ZERO, MESSAGE_TTL).is_err());
+        for unsendable in ["x\u{0}", "\u{1f}x", "x\u{FFFE}", "\u{FFFF}"] {
+            assert!(validate(unsendable, Duration::ZERO, MESSAGE_TTL).is_err());
+        }
+        assert!(validate("\t\r\n\u{FFFD}", Duration::ZERO, MESSAGE_TTL).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use roombridge::base::http::{RetryPolicy, azure_transport, build_client};
+use roombridge::base::http::{ReqwestHttp, RetryPolicy, azure_transport};
 use roombridge::identity::app_tokens::credential;
 use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{RowKey, Table, Tables};
@@ -55,7 +55,7 @@ async fn a_process_with_an_identity_needs_no_other_secret() -> TestResult {
 async fn inside() -> TestResult {
     #[expect(clippy::disallowed_methods, reason = "the test above hands the address over so")]
     let url = std::env::var(TABLES_URL)?;
-    let transport = azure_transport(build_client()?);
+    let transport = azure_transport(ReqwestHttp::lazy());
     let credential = credential(CLIENT_ID, true, transport.clone())?;
     let tables = AzureTables::new(&url, &credential, &transport, RetryPolicy::WORKER)?;
     tables.create_all().await?;

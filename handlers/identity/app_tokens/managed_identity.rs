@@ -31,11 +31,11 @@ pub fn credential(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::http::{azure_transport, build_client};
+    use crate::base::http::{ReqwestHttp, azure_transport};
 
     #[test]
     fn without_the_endpoint_nothing_starts() {
-        let refused = credential("client", false, azure_transport(build_client().unwrap()));
+        let refused = credential("client", false, azure_transport(ReqwestHttp::lazy()));
         assert!(refused.unwrap_err().to_string().starts_with("IDENTITY_ENDPOINT"));
     }
 }

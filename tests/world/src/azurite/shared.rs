@@ -48,7 +48,9 @@ impl SharedAzurite {
         Ok(StorageConnection {
             account: self.azurite.account()?,
             credential: self.identity.credential(CLIENT_ID),
-            transport: roombridge::base::http::azure_transport(self.tls.client()?),
+            transport: roombridge::base::http::azure_transport(
+                roombridge::base::http::ReqwestHttp::new(self.tls.client()?),
+            ),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use roombridge::base::http::RetryPolicy;
+use roombridge::base::http::{ReqwestHttp, RetryPolicy};
 use roombridge::base::rng::{Rng as _, SystemRng};
 use roombridge::queue::azure::AzureOutbox;
 use roombridge::store::tables::azure::AzureTables;
@@ -121,7 +121,7 @@ pub(super) async fn storage(
 ) -> Result<(AzureTables, AzureOutbox, AzureQueues), LocalError> {
     let credential = microsoft.identity.credential(PROCESS_IDENTITY);
     let client = plan.tls.client().map_err(LocalError::while_doing("the client of the world"))?;
-    let transport = roombridge::base::http::azure_transport(client);
+    let transport = roombridge::base::http::azure_transport(ReqwestHttp::new(client));
     let Account { queue_url, table_url, .. } = &plan.account;
     let tables = AzureTables::new(table_url, &credential, &transport, RetryPolicy::WORKER)
         .map_err(LocalError::while_doing("the tables' address"))?;
@@ -137,7 +137,7 @@ pub(super) async fn storage(
 
 /// The app settings: what the infra team would set, and what the platform sets itself.
 /// `invited` are the tenants that may connect.
-pub(super) fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
+pub fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
     let ca = at.ca.to_string_lossy();
     let invited = invited.iter().map(|tenant| tenant.id()).collect::<Vec<_>>().join(",");
     [

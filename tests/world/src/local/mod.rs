@@ -22,7 +22,7 @@ use crate::azurite::AzuriteError;
 use crate::host::{Level, Line};
 
 pub use clock::WorldClock;
-pub use environment::Addresses;
+pub use environment::{Addresses, settings};
 pub use installation::Installation;
 pub use organisations::{InvitedOrganisation, UninvitedOrganisation};
 pub use response_gate::{CaughtResponse, ResponseGate};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roombridge::base::http::{ReqwestHttp, build_client};
+use roombridge::base::http::ReqwestHttp;
 
 use super::*;
 use crate::fault_injection::Fault;
@@ -18,7 +18,7 @@ async fn serve(router: Router) -> (String, tokio::task::JoinHandle<()>) {
 #[tokio::test]
 async fn graph_and_its_notifications_work_over_sockets() {
     let story = graph_fixture();
-    let http = Arc::new(ReqwestHttp::new(build_client().unwrap()));
+    let http = Arc::new(ReqwestHttp::lazy());
     let (graph, server) = serve(story.ms.graph.router()).await;
     let (hook, endpoint) = serve(story.receiver.router()).await;
     story.ms.network.forward(GRAPH_HOST, &graph, http.clone());

@@ -1,10 +1,14 @@
 //! What the webhook's own work costs: the router in this process against a queue that takes
-//! everything, beside a bare route that reads the same JSON and answers the same.
+//! everything, beside a bare route that reads the same JSON and answers the same; and the handler's
+//! process over sockets, beside a bare process ([`door`]).
 //!
-//! `cargo bench` prints three tables: notifications a second, CPU a notification and the share of the
+//! `cargo bench` prints tables: notifications a second, CPU a notification and the share of the
 //! bare route's speed that is reached; how long a POST of ten takes while others send bodies of 4 MiB;
-//! then divan's statistics of each case. Trust the ratios: the rates are this machine's, and one
-//! thread's.
+//! CPU over sockets and of a start, and how many times the bare one's that is; then divan's statistics
+//! of each case. Trust the ratios: the rates are this machine's, and one thread's.
+
+mod body;
+mod door;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -27,7 +31,7 @@ use roombridge::identity::keys::ValidationTokenVerifier;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue};
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
 use roombridge::web::notifications::{Deps, MAX_BODY, router};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 use world::entra::TokenVersion;
@@ -132,38 +136,12 @@ impl Bench {
         Ok(Self { runtime, webhook: router(deps), bare, tenant, client_state: state, token })
     }
 
-    /// A POST as Graph sends it, each item of another event.
     fn request_body(&self, kind: BenchCase, items: usize) -> Bytes {
-        let rich = matches!(kind, BenchCase::Rich | BenchCase::BareRich);
-        let item = |n: usize| {
-            let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A{n:0>100}");
-            let resource = format!("Users/9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11/Events/{event}");
-            let mut item = json!({
-                "subscriptionId": "b0000000-0000-4000-8000-000000000001",
-                "subscriptionExpirationDateTime": "2026-11-29T08:00:00.0000000Z",
-                "changeType": "updated", "resource": resource,
-                "resourceData": {
-                    "@odata.type": "#Microsoft.Graph.Event", "@odata.id": resource,
-                    "@odata.etag": format!("W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9Kw{n:0>8}\""),
-                    "id": event,
-                },
-                "clientState": self.client_state, "tenantId": self.tenant.to_string(),
-            });
-            if rich {
-                // The webhook does not open it: only the size counts.
-                item["encryptedContent"] = json!({
-                    "data": "A".repeat(2_000), "dataKey": "A".repeat(344),
-                    "dataSignature": "A".repeat(44), "encryptionCertificateId": "c20261124-1",
-                    "encryptionCertificateThumbprint": "A".repeat(40),
-                });
-            }
-            item
+        let token = match kind {
+            BenchCase::Bare | BenchCase::Basic => None,
+            BenchCase::Rich | BenchCase::BareRich => Some(self.token.as_str()),
         };
-        let mut body = json!({ "value": (0..items).map(item).collect::<Vec<_>>() });
-        if rich {
-            body["validationTokens"] = json!([self.token]);
-        }
-        Bytes::from(body.to_string())
+        body::notifications(&self.tenant.to_string(), &self.client_state, items, token)
     }
 
     /// One POST; whether it was taken.
@@ -326,6 +304,9 @@ fn run_case(bencher: divan::Bencher<'_, '_>, kind: BenchCase, items: usize) {
 }
 
 fn main() -> Result<(), BenchError> {
+    if let Some(port) = door::bare_port() {
+        return door::serve_bare(port);
+    }
     let bench = Bench::new()?;
     for items in SIZES {
         for kind in [BenchCase::Bare, BenchCase::Basic, BenchCase::Rich, BenchCase::BareRich] {
@@ -338,6 +319,7 @@ fn main() -> Result<(), BenchError> {
     if std::env::args().any(|argument| argument == "--bench") {
         print_table(&bench);
         print_hostile_table(&bench)?;
+        door::print_tables()?;
         divan::main();
     }
     Ok(())
