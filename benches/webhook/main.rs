@@ -49,7 +49,7 @@ const ROUNDS_PER_CASE: usize = 7;
 const ROUND_TIME: Duration = Duration::from_millis(150);
 
 /// POSTs of ten whose times are taken, alone and beside each hostile body.
-const TIMED_POSTS: usize = 5_000;
+const TIMED_POSTS: usize = 20_000;
 /// Strangers who send one hostile body after another.
 const STRANGERS: usize = 2;
 /// What comes over a socket at once.

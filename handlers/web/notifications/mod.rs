@@ -131,7 +131,12 @@ async fn read_post(deps: &Deps, body: Body) -> Result<NotificationCollection, We
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(parse(&body)?)
+    if permit.is_none() {
+        return Ok(parse(&body)?);
+    }
+    // Milliseconds, for which no small one waits behind it.
+    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
+    Ok(parsed.map_err(|_| stopping())??)
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
