@@ -37,8 +37,10 @@ pub enum Origin {
     },
     /// We want to read the event: a resync, a second read.
     Refetch,
-    /// The calendar's view no longer lists an event that is stored, or a write did not find it.
+    /// The calendar's view no longer lists an event that is stored.
     Unlisted,
+    /// A write did not find the event: it may be gone though it can be read, or be there.
+    NotFound,
 }
 
 /// An event to read.
@@ -95,7 +97,7 @@ impl EventChange {
     pub fn is_reported_gone(&self) -> bool {
         match self.origin {
             Origin::Notification { deleted, .. } => deleted,
-            Origin::Refetch => false,
+            Origin::Refetch | Origin::NotFound => false,
             Origin::Unlisted => true,
         }
     }
@@ -120,6 +122,9 @@ impl EventChange {
             // A read that we want ourselves is never skipped.
             (Origin::Unlisted, _) | (_, Origin::Unlisted) => {
                 (self.origin, self.encrypted_content) = (Origin::Unlisted, None);
+            }
+            (Origin::NotFound, _) | (_, Origin::NotFound) => {
+                (self.origin, self.encrypted_content) = (Origin::NotFound, None);
             }
             (Origin::Refetch, _) | (_, Origin::Refetch) => {
                 (self.origin, self.encrypted_content) = (Origin::Refetch, None);
@@ -167,10 +172,10 @@ impl EventChanges {
         Self { tenant, items: copies.into_iter().map(refetch).collect() }
     }
 
-    /// The same of one copy that seems to be gone.
-    pub fn missing(tenant: TenantId, copy: &CopyLocation, meta: JobMeta) -> Self {
+    /// The same of one copy that a write did not find.
+    pub fn not_found(tenant: TenantId, copy: &CopyLocation, meta: JobMeta) -> Self {
         let mut changes = Self::refetch(tenant, [copy], meta);
-        changes.items.iter_mut().for_each(|item| item.origin = Origin::Unlisted);
+        changes.items.iter_mut().for_each(|item| item.origin = Origin::NotFound);
         changes
     }
 

@@ -89,7 +89,7 @@ impl TenantGraph {
     pub async fn mailbox_is_readable(&self, mailbox: MailboxId) -> Result<bool, GraphError> {
         let target = format!("/users/{mailbox}/calendar");
         let ask = mailbox_get_request("/users/{id}/calendar", target, mailbox, fields::CALENDAR);
-        match self.call(&ask).await?.check() {
+        match self.call(&ask).await?.check_answer() {
             Ok(()) => Ok(true),
             Err(GraphError::MailboxNotFound) => Ok(false),
             Err(other) => Err(other),

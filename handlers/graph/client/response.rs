@@ -79,6 +79,12 @@ impl GraphResponse {
         self.is_missing(MAILBOX_NOT_FOUND)
     }
 
+    /// Whether Graph itself says that what was asked for is not there. A 404 without its code may be of
+    /// something in between.
+    pub(in crate::graph) fn is_not_found(&self) -> bool {
+        self.status == 404 && !self.error_text("code").is_empty()
+    }
+
     /// Passes a success; makes the caller's decision of everything else.
     pub(in crate::graph) fn check(&self) -> Result<(), GraphError> {
         let wait = |cause| Err(GraphError::Retry { after: self.retry_after, cause });
@@ -101,9 +107,10 @@ impl GraphResponse {
         }
     }
 
-    /// Passes an empty body and what looks like an object, which is not read. A page of something in
-    /// between, or an answer cut short, says nothing of what happened.
-    pub(in crate::graph) fn check_object(&self) -> Result<(), GraphError> {
+    /// Passes a success whose body is empty or looks like an object, which is not read. A page of
+    /// something in between, or an answer cut short, says nothing of what happened.
+    pub(in crate::graph) fn check_answer(&self) -> Result<(), GraphError> {
+        self.check()?;
         let body = self.body.trim_ascii();
         if body.is_empty() || (body.starts_with(b"{") && body.ends_with(b"}")) {
             return Ok(());

@@ -46,7 +46,7 @@ impl TenantGraph {
             body: Some(fields::mail_message(&mail.subject, &mail.text, to.reveal().trim())),
             ..GraphRequest::new(Method::POST, "/users/{id}/sendMail", target)
         };
-        self.call(&ask).await?.check()
+        self.call(&ask).await?.check_answer()
     }
 }
 

@@ -68,7 +68,7 @@ impl TenantGraph {
     /// [`GraphError`]: `AccessDenied` when Graph wants `User.Read.All`.
     pub async fn check_directory(&self) -> Result<(), GraphError> {
         let ask = get_request("/users", "/users?$top=1".to_owned(), fields::USER_IDS);
-        self.call(&ask).await?.check()
+        self.call(&ask).await?.check_answer()
     }
 
     /// Drops the cached token, so that the next call has one that knows what was granted by now: a

@@ -87,7 +87,7 @@ impl TenantGraph {
         id: &SubscriptionId,
     ) -> Result<Option<Subscription>, GraphError> {
         let reply = self.call(&subscription_request(Method::GET, id)).await?;
-        if reply.status == 404 {
+        if reply.is_not_found() {
             return Ok(None);
         }
         reply.check()?;
@@ -98,7 +98,7 @@ impl TenantGraph {
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
         // Not there any more is what was wanted, whatever code says so.
         let reply = self.call(&subscription_request(Method::DELETE, id)).await?;
-        if reply.status == 404 { Ok(()) } else { reply.check() }
+        if reply.is_not_found() { Ok(()) } else { reply.check_answer() }
     }
 
     /// All our subscriptions in this tenant. Rarely: Graph allows 25 of these calls in 20 s

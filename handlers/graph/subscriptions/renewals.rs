@@ -71,7 +71,7 @@ impl TenantGraph {
 /// What became of a renewal.
 fn renewal_result(reply: &GraphResponse) -> Result<Option<Timestamp>, GraphError> {
     match reply.status {
-        404 => Ok(None),
+        404 if reply.is_not_found() => Ok(None),
         400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
         _ => {
             reply.check()?;

@@ -64,7 +64,7 @@ pub(super) fn merge_duplicates(items: Vec<EventChange>) -> Vec<EventChange> {
 fn notification_key(item: &EventChange) -> (MailboxId, EventId, Option<u64>) {
     let nonce = match item.origin {
         Origin::Notification { nonce, .. } => Some(nonce),
-        Origin::Refetch | Origin::Unlisted => None,
+        Origin::Refetch | Origin::Unlisted | Origin::NotFound => None,
     };
     (item.mailbox, item.event.clone(), nonce)
 }
@@ -73,7 +73,10 @@ fn notification_key(item: &EventChange) -> (MailboxId, EventId, Option<u64>) {
 fn skippable_version(item: &EventChange) -> Option<Digest> {
     match item.origin {
         Origin::Notification { deleted: false, version, .. } => version,
-        Origin::Notification { deleted: true, .. } | Origin::Refetch | Origin::Unlisted => None,
+        Origin::Notification { deleted: true, .. }
+        | Origin::Refetch
+        | Origin::Unlisted
+        | Origin::NotFound => None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     },
     graph::{CalendarOwner, CopySnapshot, Event, GraphError, RetryCause, SkipReason},
     jobs::runner::job::{JobError, JobResult},
-    messages::EventChange,
+    messages::{EventChange, Origin},
     store::mailboxes::BookingDisposition,
 };
 
@@ -39,7 +39,7 @@ impl Batch<'_> {
                 "Graph returned an older version than the stored one",
             ));
         }
-        if item.is_reported_gone() || stored.is_known_gone() {
+        if item.is_reported_gone() || item.origin == Origin::NotFound || stored.is_known_gone() {
             // A deleted event can still be read by its immutable id; the calendar decides.
             let ical_uid = event.ical_uid.as_ref().or(stored.ical_uid());
             if let Some(ical_uid) = ical_uid
@@ -132,7 +132,9 @@ impl Batch<'_> {
         } else {
             item.meta.first_seen + UNEXPLAINED_WAIT < self.deps.clock.now()
         };
-        if has_waited && stored.has_ended() {
+        // Of a new event nothing is known, so it is waited for like an outage.
+        let is_known = is_explained || stored.pointer.is_some();
+        if has_waited && is_known && stored.has_ended() {
             return Err(JobError::Discard("the event is not served and nothing is held for it"));
         }
         Err(error.into())

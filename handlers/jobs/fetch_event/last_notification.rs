@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Which of the message's mailboxes have just had a notification and are not known to, to the hour: their
-/// rows as they should be.
+/// The rows of the message's mailboxes that have just had a notification, with its hour, where they do not
+/// name it yet.
 pub(super) fn with_notification(
     mailboxes: HashMap<MailboxId, Option<(Mailbox, ETag)>>,
     outcomes: &[(EventChange, JobResult)],
@@ -29,7 +29,7 @@ pub(super) fn with_notification(
                 Origin::Notification { nonce, .. } => {
                     item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
                 }
-                Origin::Refetch | Origin::Unlisted => false,
+                Origin::Refetch | Origin::Unlisted | Origin::NotFound => false,
             })
     };
     let mut notified: Vec<_> = mailboxes.into_values().flatten().filter(has_come).collect();

@@ -357,7 +357,7 @@ impl Batch<'_> {
         let allowed = match item.origin {
             Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
             // This is how what a withdrawn mailbox said is forgotten.
-            Origin::Refetch | Origin::Unlisted => true,
+            Origin::Refetch | Origin::Unlisted | Origin::NotFound => true,
         };
         if !allowed {
             return Err(JobError::Discard(

@@ -43,9 +43,14 @@ impl AuditWriter {
         if pending.is_empty() {
             return;
         }
-        if let Err(error) = self.audit.write(&pending).await {
-            tracing::warn!(%error, calls = pending.len(), "audit write failed; will be retried");
-            self.keep(pending);
+        // Also when this is cut off before the answer: a repetition is harmless.
+        let mut unwritten = Unwritten { writer: self, calls: pending };
+        match self.audit.write(&unwritten.calls).await {
+            Ok(()) => unwritten.calls.clear(),
+            Err(error) => {
+                let calls = unwritten.calls.len();
+                tracing::warn!(%error, calls, "audit write failed; will be retried");
+            }
         }
     }
 
@@ -60,6 +65,20 @@ impl AuditWriter {
             calls.drain(..over);
         }
         *kept = calls;
+    }
+}
+
+/// Calls that are kept when this is dropped.
+struct Unwritten<'a> {
+    writer: &'a AuditWriter,
+    calls: Vec<(RowKey, ApiCall)>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if !self.calls.is_empty() {
+            self.writer.keep(std::mem::take(&mut self.calls));
+        }
     }
 }
 

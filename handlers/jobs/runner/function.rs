@@ -83,14 +83,13 @@ impl<J: QueueJob> QueueFunction for QueueJobFunction<J> {
         let _audit_guard = self.runner.audit.guard(&invocation.calls);
         let Outcomes { items, on_completed, afterwards } = self.job.run(&invocation, message).await;
         let completed = self.complete_all(cx.function, &invocation, items, on_completed).await;
-        // After the items, for whose jobs somebody waits, and whatever became of them: the calls were
-        // made. The guard keeps them when this is cut off.
+        // Somebody waits for the jobs that the items lead to, and nobody for these. They are written
+        // also when completing has failed: the calls were made, and the notifications have come.
         self.runner.audit.write(&invocation.calls).await;
-        completed?;
         if let Some(work) = afterwards {
             work.await;
         }
-        Ok(())
+        completed
     }
 }
 

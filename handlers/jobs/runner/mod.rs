@@ -1,8 +1,9 @@
 //! Runs queue and timer functions: decodes a message, runs its function, and completes each item.
 //!
 //! An item is completed by sending the work that follows from it, by sending it again later, or by
-//! recording its failure. A failed item is requeued alone, as the last act of its invocation, so
-//! the host sees a success and its dequeue count is left for what kills the process.
+//! recording its failure. A failed item is requeued alone, so the host sees a success and its dequeue
+//! count is left for what kills the process. Only the audit is written after that, as nobody waits for it:
+//! a process that is killed there has the message come again beside what was requeued.
 
 pub mod audit;
 mod function;

@@ -111,7 +111,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         unconfirmed: booking.unconfirmed,
         refused: false,
         refetch: Vec::new(),
-        missing: Vec::new(),
+        not_found: Vec::new(),
     };
     let published = publisher.publish(booking.clone(), etag).await;
     published.map_err(|error| keep_one_chain(deps, job, &booking, error))
@@ -168,7 +168,7 @@ struct Publisher<'a> {
     /// The copies that must be read again.
     refetch: Vec<CopyLocation>,
     /// The copies that a write did not find.
-    missing: Vec<CopyLocation>,
+    not_found: Vec<CopyLocation>,
 }
 
 /// What was written to the row, and the instants of the due entries that are left to remove.
@@ -209,8 +209,8 @@ impl Publisher<'_> {
         let tenant = self.job.key.tenant;
         let meta = || JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
         let refetch = self.refetch.iter().map(|at| EventChanges::refetch(tenant, [at], meta()));
-        let missing = self.missing.iter().map(|at| EventChanges::missing(tenant, at, meta()));
-        let mut next: Vec<Enqueue> = refetch.chain(missing).map(Enqueue::now).collect();
+        let not_found = self.not_found.iter().map(|at| EventChanges::not_found(tenant, at, meta()));
+        let mut next: Vec<Enqueue> = refetch.chain(not_found).map(Enqueue::now).collect();
         if more {
             next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job })));
         }

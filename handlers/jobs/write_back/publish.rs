@@ -118,7 +118,7 @@ impl Publisher<'_> {
     /// has the copy and Graph refuses to write it.
     fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
         if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
-            self.missing.push(copy);
+            self.not_found.push(copy);
             return Ok(());
         }
         self.refused = true;

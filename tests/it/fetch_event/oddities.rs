@@ -162,7 +162,8 @@ async fn nonsense_is_waited_for_like_an_outage() -> TestResult {
     for (status, body) in answers {
         let contoso = Contoso::open().await?;
         let Contoso { anna, aurora, .. } = &contoso;
-        for nth in 1..=8 {
+        // For more than an hour.
+        for nth in 1..=11 {
             contoso.world.microsoft.graph.plan_fault(RequestFault {
                 method: "GET",
                 template: EVENT,
@@ -171,10 +172,55 @@ async fn nonsense_is_waited_for_like_an_outage() -> TestResult {
                 outcome: FaultOutcome::Raw(status, body),
             });
         }
-        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-        contoso.run_for(hours(2)).await;
+        let meeting = contoso.meet(anna, ("19:00", "20:00"), aurora)?;
+        contoso.run_for(hours(8)).await;
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "{status} {body}");
         assert_eq!(contoso.count(Table::Failures).await?, 0, "{status} {body}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_declined_copy_that_is_gone_is_not_asked_for_again_and_again() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, aurora, world, .. } = &contoso;
+    world.microsoft.graph.set_missing_event(404, "");
+    contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(1)).await;
+    let refused = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(refused.response_of(aurora), Some(Response::Declined));
+    world.microsoft.graph.clear_requests();
+    contoso.run_for(hours(2)).await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 0);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_write_that_finds_nothing_and_a_read_without_a_word_end_nothing() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let plan = |method, template, nth, body| {
+        world.microsoft.graph.plan_fault(RequestFault {
+            method,
+            template,
+            nth,
+            moment: Fault::Before,
+            outcome: FaultOutcome::Raw(404, body),
+        });
+    };
+    let not_found = r#"{"error":{"code":"ErrorItemNotFound","message":"It is not there."}}"#;
+    plan("POST", "/users/{id}/events/{id}/accept", 1, not_found);
+    meeting.move_to(at("11:00"), at("12:00"))?;
+    // The reads that the move causes are right; those that the write causes are not.
+    world.run_until_idle().await;
+    (1..=3).for_each(|nth| plan("GET", EVENT, nth, ""));
+    contoso.run_for(minutes(3)).await;
+    assert!(meeting.copy_in(aurora).is_some());
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
+    contoso.run_for(hours(1)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
 }

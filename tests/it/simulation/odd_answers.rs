@@ -8,18 +8,18 @@ use world::graph::{FaultOutcome, RequestFault};
 use super::operations::{GraphOperation, Op};
 use super::run::SimulationRun;
 
-/// Status and body of what no Graph means.
+/// Status and body of answers that make no sense.
 const NONSENSE: [(u16, &str); 5] =
     [(200, r#"{"id":"#), (200, "<html>"), (404, ""), (400, ""), (502, "<html>")];
-/// Status and code of the read of an event that is gone.
-const GONE: [(u16, &str); 5] = [
+/// Status and code of the read of an event that is gone. A 404 without a code is waited for where nothing
+/// is known of the event, for longer than a run lasts.
+const GONE: [(u16, &str); 4] = [
     (404, "SomethingElse"),
-    (404, ""),
     (410, "Gone"),
     (400, "ErrorInvalidMailboxItemId"),
     (400, "ErrorInvalidIdMalformed"),
 ];
-/// In which ways our own credential is refused.
+/// The ways in which our own credential is refused.
 const REFUSALS: [TokenRefusal; 5] = [
     TokenRefusal::AssertionExpired,
     TokenRefusal::FederationMissing,

@@ -119,7 +119,7 @@ pub(super) enum Op {
     FailGraph { operation: GraphOperation, after: bool, broken: bool },
     /// Graph refuses requests to a room's mailbox (or all, for 2) for so many minutes.
     Throttle { room: u8, minutes: u8 },
-    /// A request to Graph is answered with what no Graph means.
+    /// A request to Graph is answered with something that makes no sense.
     Nonsense { operation: GraphOperation, after: bool, body: u8 },
     /// So many writes do not find the event, which can be read.
     MissWrites { operation: GraphOperation, times: u8 },

@@ -238,15 +238,6 @@ fn a_copy_that_a_write_does_not_find_is_looked_for_in_its_calendar() -> TestResu
     replay(423, &[half, Cancel { nth: 2, keeps: false }, Rebook { nth: 2 }, ServeDeleted])
 }
 
-/// Our own second read of a copy that had gone was answered 404 without a word, for a day.
-#[test]
-fn a_copy_that_is_known_to_be_gone_is_not_waited_for() -> TestResult {
-    let hour = |who, day, slot, private| Create { who, room: 0, day, slot, shape: Hour, private };
-    replay(175, &[hour(1, 1, 3, false), Rebook { nth: 1 }, SayGone { word: 6 }])?;
-    replay(185, &[hour(2, 0, 1, false), SayGone { word: 1 }, hour(1, 0, 1, true)])?;
-    replay(194, &[SayGone { word: 6 }, hour(1, 0, 1, false), Rebook { nth: 4 }])
-}
-
 /// A page of something in between was taken for Graph's word that the room has declined.
 #[test]
 fn a_write_is_done_when_graph_says_so() -> TestResult {

@@ -10,7 +10,7 @@ use crate::{
         ids::{EventId, RoomId},
         personal::Personal,
     },
-    graph::{CalendarOwner, CopySnapshot, EventRef, GraphError},
+    graph::{CalendarOwner, CopySnapshot, EventRef, GraphError, RetryCause},
     jobs::runner::job::JobError,
     store::tables::ETag,
 };
@@ -74,9 +74,13 @@ impl Reconciler<'_> {
                     let copy = CopySnapshot::from_event(&read, calendar, self.batch.rooms, now);
                     copy.map_or(true, |copy| !copy.rooms.is_empty())
                 }
-                Ok(None) => false,
+                // It was listed a moment ago: whether it holds the room is unknown.
+                Ok(None)
+                | Err(GraphError::Retry {
+                    cause: RetryCause::EventNotServed | RetryCause::Nonsense(404),
+                    ..
+                }) => true,
                 Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
-                // Whether it holds the room is unknown.
                 Err(_) => true,
             };
             if holds {
