@@ -112,7 +112,8 @@ impl GraphResponse {
     pub(in crate::graph) fn check_answer(&self) -> Result<(), GraphError> {
         self.check()?;
         let body = self.body.trim_ascii();
-        if body.is_empty() || (body.starts_with(b"{") && body.ends_with(b"}")) {
+        let is_object = body.starts_with(b"{") && body.ends_with(b"}");
+        if self.status == 204 || body.is_empty() || is_object {
             return Ok(());
         }
         let cause = RetryCause::Nonsense(self.status);

@@ -254,7 +254,7 @@ mod tests {
         let trial = GraphFixture::new();
         trial
             .http
-            .respond(200, &json!("nonsense"))
+            .respond(200, &json!({ "value": [] }))
             .respond(403, &error("Authorization_RequestDenied"));
         assert_eq!(trial.tenant.check_directory().await, Ok(()));
         assert_eq!(trial.tenant.check_directory().await, Err(GraphError::AccessDenied));

@@ -246,3 +246,14 @@ fn a_write_is_done_when_graph_says_so() -> TestResult {
         Nonsense { operation: super::operations::GraphOperation::Decline, after: false, body: 1 };
     replay(228, &[hour(2, 1), hour(1, 2), page, Minutes(2)])
 }
+
+/// A 400 without a word was taken for Graph's, which does not send some answers: the room declined, and
+/// its organizer never learned of it.
+#[test]
+fn an_answer_is_sent_unless_graph_itself_refuses_to_send_it() -> TestResult {
+    let meeting = |who, slot, shape, private| Create { who, room: 0, day: 1, slot, shape, private };
+    let operation = super::operations::GraphOperation::Decline;
+    let wordless = Nonsense { operation, after: false, body: 3 };
+    let two = [meeting(2, 0, Hour, false), meeting(1, 1, Half, true)];
+    replay(6462, &[two[0], two[1], wordless, Down { hours: 10 }])
+}
