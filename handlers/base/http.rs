@@ -123,7 +123,7 @@ fn to_azure_duration(duration: Duration) -> azure_core::time::Duration {
 
 /// The real network, through one client for all, the Azure crates too. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct ReqwestHttp(Arc<OnceLock<Option<reqwest::Client>>>);
+pub struct ReqwestHttp(Arc<OnceLock<reqwest::Client>>);
 
 impl ReqwestHttp {
     /// Builds the client when it is first used: the machine's roots are read then, and not before the
@@ -134,21 +134,22 @@ impl ReqwestHttp {
 
     /// Sends through `client`, which should come from [`client_builder`].
     pub fn new(client: reqwest::Client) -> Self {
-        Self(Arc::new(OnceLock::from(Some(client))))
+        Self(Arc::new(OnceLock::from(client)))
     }
 
     /// The client, built now if it is not yet.
     ///
     /// # Errors
-    /// [`HttpError`] when TLS cannot be set up, then and ever after.
+    /// [`HttpError`] when TLS cannot be set up; the next call tries again.
     pub fn client(&self) -> Result<&reqwest::Client, HttpError> {
-        let build = || {
-            let built = client_builder().build();
-            built
-                .inspect_err(|error| tracing::error!(%error, "the HTTP client cannot be built"))
-                .ok()
-        };
-        self.0.get_or_init(build).as_ref().ok_or(HttpError { kind: "no HTTP client" })
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
+        let built = client_builder().build().map_err(|error| {
+            tracing::error!(%error, "the HTTP client cannot be built");
+            HttpError { kind: "no HTTP client" }
+        })?;
+        Ok(self.0.get_or_init(|| built))
     }
 }
 

@@ -17,7 +17,10 @@ use super::{
         MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
     },
 };
-use crate::domain::{encrypted_content::EncryptedContent, ids::EventId, keys::Digest};
+use crate::{
+    domain::{encrypted_content::EncryptedContent, ids::EventId, keys::Digest},
+    identity::keys::client_state::MAX_CHARS as MAX_CLIENT_STATE,
+};
 
 /// The most sealed content of one item, in characters of base64: what cannot fit a message is not
 /// worth keeping. Our own bound, below the 64 KiB of a message.
@@ -135,7 +138,11 @@ impl Item<'_> {
         Notification {
             subscription: self.text("subscriptionId").and_then(|id| id.parse().ok()),
             tenant: self.text("tenantId").and_then(|id| id.parse().ok()),
-            client_state: self.text("clientState").map(Cow::into_owned),
+            // A longer one proves nothing, and is not kept.
+            client_state: self
+                .text("clientState")
+                .filter(|state| state.len() <= MAX_CLIENT_STATE)
+                .map(Cow::into_owned),
             kind,
         }
     }

@@ -20,6 +20,7 @@ use axum::{
     routing::post,
 };
 use futures::{StreamExt as _, future::try_join_all};
+use tokio::sync::SemaphorePermit;
 
 pub use deps::Deps;
 
@@ -107,8 +108,9 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
         return Err(WebhookError::UnsupportedEncoding);
     }
-    let post = read_post(deps, request.into_body()).await?;
+    let (post, place) = read_post(deps, request.into_body()).await?;
     let (jobs, verified) = triage::triage(deps, post).await?;
+    drop(place);
     let puts = jobs.len();
     // One failure fails all, so that Graph repeats the POST.
     try_join_all(jobs.into_iter().map(|job| enqueue(deps, job))).await?;
@@ -117,8 +119,12 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
 }
 
 /// Reads the body and parses it. Anybody can send one, so only a few large ones are held at a time; the
-/// others wait for their turn, and small ones never do.
-async fn read_post(deps: &Deps, body: Body) -> Result<NotificationCollection, WebhookError> {
+/// others wait for their turn, and small ones never do. A large one keeps its place for as long as the
+/// answer holds what was read of it.
+async fn read_post<'a>(
+    deps: &'a Deps,
+    body: Body,
+) -> Result<(NotificationCollection, Option<SemaphorePermit<'a>>), WebhookError> {
     let (mut chunks, mut body, mut permit) = (body.into_data_stream(), Vec::new(), None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| WebhookError::NotANotification)?;
@@ -132,11 +138,11 @@ async fn read_post(deps: &Deps, body: Body) -> Result<NotificationCollection, We
         body.extend_from_slice(&chunk);
     }
     if permit.is_none() {
-        return Ok(parse(&body)?);
+        return Ok((parse(&body)?, None));
     }
     // Milliseconds, for which no small one waits behind it.
     let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
-    Ok(parsed.map_err(|_| stopping())??)
+    Ok((parsed.map_err(|_| stopping())??, permit))
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
