@@ -62,6 +62,9 @@ const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 impl TenantWorker<'_> {
     pub(super) async fn reconcile_policy(&self, cursor: ReconcileCursor) -> JobResult {
         if !self.tenant.state.is_active() {
+            if cursor.resync {
+                self.end_comparison().await?;
+            }
             return Err(JobError::Discard("the tenant is not active"));
         }
         let mut tasks = self.paced_tasks();

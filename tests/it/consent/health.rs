@@ -179,3 +179,18 @@ async fn a_comparison_runs_once_however_often_it_is_asked_for() -> TestResult {
     assert_eq!(contoso.pending_tenant_work(), ["reconcile-policy"], "the first one has ended");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_comparison_that_could_not_be_sent_can_be_asked_for_again() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    contoso.run_for(minutes(5)).await;
+    contoso.world.queue_faults.set_down(true);
+    let page = browser.post("health", &[]).await?;
+    assert_eq!(page.status, 503, "{}", page.text);
+    contoso.world.queue_faults.set_down(false);
+    assert_eq!(contoso.pending_tenant_work(), [""; 0]);
+    browser.post("health", &[]).await?;
+    assert_eq!(contoso.pending_tenant_work(), ["reconcile-policy"]);
+    Ok(())
+}

@@ -110,10 +110,15 @@ pub(super) async fn compare(State(deps): State<Arc<Deps>>, posted: VerifiedForm)
     // Without access there is nothing to compare, and the task would be discarded.
     if tenant.state.is_active() && !is_running {
         let comparing = Tenant { comparing_since: Some(now), ..tenant };
-        deps.tenants.replace(&comparing, &etag).await?;
+        let etag = deps.tenants.replace(&comparing, &etag).await?;
         let from = Some(ReconcileCursor { resync: true, ..ReconcileCursor::default() });
         let kind = TenantTaskKind::ReconcilePolicy { from };
-        deps.enqueue_tenant_task(&posted.user, kind).await?;
+        if let Err(error) = deps.enqueue_tenant_task(&posted.user, kind).await {
+            // Nothing runs, so the next try may start it.
+            let idle = Tenant { comparing_since: None, ..comparing };
+            deps.tenants.replace(&idle, &etag).await?;
+            return Err(error);
+        }
     }
     Ok(deps.pages.see_other("health?comparing"))
 }
