@@ -1,7 +1,6 @@
 //! The handler's router under the Functions host: over a socket, and on the emulator's queues.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use http::{Request, Response as HttpResponse, header};
+use http::{Request, header};
 use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::http::RetryPolicy;
 use roombridge::base::rng::SystemRng;
@@ -24,8 +23,8 @@ use tower::ServiceExt;
 use world::azurite::Azurite;
 use world::exchange::Response;
 use world::host::{
-    AzureQueues, Disposition, FunctionApp, FunctionsHost, HandlerTransport, InvocationResult,
-    MemoryQueues, RouterTransport, SocketTransport, TransportError,
+    AzureQueues, Disposition, FunctionApp, FunctionsHost, InvocationResult, LossyTransport,
+    MemoryQueues, SocketTransport,
 };
 use world::memory::{MemoryOutbox, QueueKind};
 use world::test_world::{APP_HOST, TestWorld};
@@ -263,27 +262,11 @@ async fn what_a_real_host_was_seen_to_send_is_answered() -> TestResult {
     Ok(())
 }
 
-/// The way to the handler on which the first answer is lost.
-struct LossyTransport {
-    handler: RouterTransport,
-    was_lost: AtomicBool,
-}
-
-#[async_trait]
-impl HandlerTransport for LossyTransport {
-    async fn call(&self, request: Request<Body>) -> Result<HttpResponse<Body>, TransportError> {
-        let answer = self.handler.call(request).await?;
-        let was_lost = self.was_lost.swap(true, Ordering::SeqCst);
-        if was_lost { Ok(answer) } else { Err(TransportError::Broken) }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_notification_that_the_host_sends_twice_books_once() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
-    let handler = RouterTransport::new(world.app.router()?);
-    let way = Arc::new(LossyTransport { handler, was_lost: AtomicBool::new(false) });
+    let way = Arc::new(LossyTransport::new(world.app.router()?, 1));
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let queues = MemoryQueues::new(Arc::clone(&world.memory_outbox), Arc::clone(&clock));
     let rng = Arc::clone(&world.rng);

@@ -43,16 +43,18 @@ impl Transaction<'_> {
         let mut copy = self.new_copy(details, response, EventType::SingleInstance);
         copy.kind = copy.details.kind();
         copy.properties = properties;
-        if let Some(part) = copy.details.part.clone() {
-            copy.original_start = Some(part.original_start);
-            copy.master = self.master_id(mailbox, &part);
+        if let Some(part) = &copy.details.part {
+            copy.master = self.master_id(mailbox, part);
+            let master = copy.master.as_ref().and_then(|master| self.copy_mut(mailbox, master));
+            if let Some(master) = master {
+                master.deleted_dates.remove(&part.original_start);
+            }
         }
-        let (id, master) = (copy.id.clone(), copy.master.clone());
-        if let Some(master) = master.and_then(|master| self.copy_mut(mailbox, &master)) {
-            master.deleted_dates.retain(|date| Some(*date) != copy.original_start);
-        }
+        let (id, is_series) = (copy.id.clone(), copy.kind == EventType::SeriesMaster);
         self.insert(mailbox, copy);
-        self.lay_out(mailbox, &id, false);
+        if is_series {
+            self.lay_out(mailbox, &id, false);
+        }
         id
     }
 
@@ -69,7 +71,6 @@ impl Transaction<'_> {
             change_key: ids::change_key(rng),
             kind,
             master: None,
-            original_start: None,
             deleted_dates: BTreeSet::new(),
             is_organizer: response == Response::Organizer,
             is_cancelled: false,
@@ -107,7 +108,7 @@ impl Transaction<'_> {
         let Some(copy) = row.copies.remove(id) else { return };
         row.copies.retain(|_, c| c.master.as_deref() != Some(id));
         if let Some(master) = copy.master.as_ref().and_then(|id| row.copies.get_mut(id)) {
-            master.deleted_dates.extend(copy.original_start);
+            master.deleted_dates.extend(copy.original_start());
         }
         row.deleted_items.insert(id.to_owned(), copy);
     }

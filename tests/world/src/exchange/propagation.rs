@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::graph_names::{EventType, Response, Sensitivity};
+use super::graph_names::{Response, Sensitivity};
 use super::state::{
     Details, EventCopy, MailboxRow, MailboxType, MeetingResponse, Message, PendingMessage,
     Processing, SentResponse,
@@ -108,12 +108,7 @@ impl Transaction<'_> {
 
     /// Gives the dates of a series that have no answer of their own that of the series.
     fn answer_parts(&mut self, mailbox: &str, id: &str, response: Response) {
-        for part in self.parts_of(mailbox, id) {
-            let part = self.copy_mut(mailbox, &part).filter(|c| c.kind == EventType::Occurrence);
-            if let Some(part) = part {
-                part.response = response;
-            }
-        }
+        self.occurrences_mut(mailbox, id).for_each(|part| part.response = response);
     }
 
     fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
@@ -123,11 +118,7 @@ impl Transaction<'_> {
             self.remove_copy(mailbox, &id);
             return;
         }
-        for part in self.parts_of(mailbox, &id) {
-            if let Some(part) = self.copy_mut(mailbox, &part) {
-                part.is_cancelled = true;
-            }
-        }
+        self.parts_mut(mailbox, &id).for_each(|part| part.is_cancelled = true);
         if let Some(copy) = self.copy_mut(mailbox, &id) {
             Self::become_exception(copy);
             copy.is_cancelled = true;
@@ -146,11 +137,8 @@ impl Transaction<'_> {
             return;
         }
         Self::become_exception(copy);
-        for part in self.parts_of(mailbox, &id) {
-            let part = self.copy_mut(mailbox, &part).filter(|c| c.kind == EventType::Occurrence);
-            if let Some(part) = part {
-                verdict.apply_to(&mut part.details, now);
-            }
+        for part in self.occurrences_mut(mailbox, &id) {
+            verdict.apply_to(&mut part.details, now);
         }
         self.bump_change_key(mailbox, &id);
     }

@@ -202,7 +202,6 @@ pub(crate) struct EventCopy {
     pub(crate) kind: EventType,
     /// Immutable id of the series master in the same mailbox.
     pub(crate) master: Option<String>,
-    pub(crate) original_start: Option<Timestamp>,
     /// Of a master: the original starts that are no longer in this calendar.
     pub(crate) deleted_dates: BTreeSet<Timestamp>,
     pub(crate) is_organizer: bool,
@@ -220,6 +219,11 @@ pub(crate) struct EventCopy {
 }
 
 impl EventCopy {
+    /// When an occurrence begins by the rule of its series.
+    pub(crate) fn original_start(&self) -> Option<Timestamp> {
+        self.details.part.as_ref().map(|part| part.original_start)
+    }
+
     /// `W/"<changeKey>"`, as Graph's samples show it.
     pub(crate) fn etag(&self) -> String {
         format!("W/\"{}\"", self.change_key)

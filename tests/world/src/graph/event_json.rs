@@ -92,7 +92,7 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
         "subject" => json!(d.subject),
         "start" => date_time_json(d.start),
         "end" => date_time_json(d.end),
-        "originalStart" => copy.original_start.map_or(Value::Null, |i| json!(utc_time(i))),
+        "originalStart" => copy.original_start().map_or(Value::Null, |i| json!(utc_time(i))),
         "isAllDay" => json!(d.all_day),
         "isCancelled" => json!(copy.is_cancelled),
         "isOrganizer" => json!(copy.is_organizer),

@@ -10,7 +10,7 @@ use super::query::{FieldSelection, page_size, parse_instant, unquote};
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
 use crate::exchange::EventType;
-use crate::exchange::state::{EventCopy, State};
+use crate::exchange::state::EventCopy;
 
 /// What a read finds in a copy to decide whether it belongs to the answer.
 type EventFilter = Box<dyn Fn(&EventCopy) -> bool>;
@@ -111,11 +111,11 @@ impl Graph {
         let wanted = self.parse_selection(call, route)?;
         let window = window(call)?;
         let master = self.event_id(&mailbox, event, wanted.immutable)?;
-        let is_master = |c: &EventCopy| c.id == master && c.kind == EventType::SeriesMaster;
-        let row = |state: &State| {
-            state.mailboxes.get(&mailbox).is_some_and(|m| m.copies.values().any(is_master))
+        let kind = {
+            let state = self.0.exchange.lock();
+            state.mailboxes.get(&mailbox).and_then(|m| Some(m.copies.get(&master)?.kind))
         };
-        if !row(&self.0.exchange.lock()) {
+        if kind != Some(EventType::SeriesMaster) {
             let text = "The event is not the master of a series.";
             return Err(Reply::error(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", text));
         }

@@ -42,4 +42,6 @@ pub use log::{HostLog, Level, Line, Sink};
 pub use memory_queues::MemoryQueues;
 pub use queues::{HostMessage, HostQueueError, HostQueues};
 pub use timers::NoSuchTimer;
-pub use transport::{HandlerTransport, RouterTransport, SocketTransport, TransportError};
+pub use transport::{
+    HandlerTransport, LossyTransport, RouterTransport, SocketTransport, TransportError,
+};

@@ -452,32 +452,11 @@ async fn an_encoded_slash_in_a_path_arrives_encoded_twice() {
     assert_eq!(received[0].0.uri.to_string(), "/api/my-calendar/a%252Fb?next=%2Fx");
 }
 
-/// A way to the handler on which the first answers are lost.
-struct LossyTransport {
-    handler: RouterTransport,
-    lost: AtomicUsize,
-    calls: AtomicUsize,
-}
-
-#[async_trait::async_trait]
-impl HandlerTransport for LossyTransport {
-    async fn call(&self, request: Request) -> Result<Response, TransportError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        let answer = self.handler.call(request).await?;
-        let left = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        if left.is_ok() { Err(TransportError::Broken) } else { Ok(answer) }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_request_that_breaks_is_sent_up_to_ten_times_within_two_seconds() {
     for (lost, status, calls) in [(1, 200, 2), (9, 200, 10), (10, 500, 10)] {
         let echo = Router::new().fallback(|body: String| async { body });
-        let way = Arc::new(LossyTransport {
-            handler: RouterTransport::new(echo),
-            lost: AtomicUsize::new(lost),
-            calls: AtomicUsize::default(),
-        });
+        let way = Arc::new(LossyTransport::new(echo, lost));
         let scene = host_fixture(done);
         let queues = Arc::clone(&scene.host.queues);
         let (clock, rng) = (Arc::clone(&scene.host.clock), Arc::clone(&scene.host.rng));
@@ -485,7 +464,7 @@ async fn a_request_that_breaks_is_sent_up_to_ten_times_within_two_seconds() {
         let begun = tokio::time::Instant::now();
         let request = Request::post("/api/notifications").body(Body::from("whole")).unwrap();
         let answer = host.http_router().oneshot(request).await.unwrap();
-        assert_eq!((answer.status().as_u16(), way.calls.load(Ordering::SeqCst)), (status, calls));
+        assert_eq!((answer.status().as_u16(), way.calls()), (status, calls));
         let body = to_bytes(answer.into_body(), 100).await.unwrap();
         assert_eq!(body, if lost < 10 { "whole" } else { "" });
         assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());

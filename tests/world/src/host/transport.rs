@@ -1,6 +1,7 @@
 //! How the host's requests reach the handler: over a socket, or by calling its router in process.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -52,6 +53,37 @@ impl HandlerTransport for RouterTransport {
             Ok(response) => Ok(response),
             Err(never) => match never {},
         }
+    }
+}
+
+/// A way to the handler on which the first answers are lost.
+#[derive(Debug)]
+pub struct LossyTransport {
+    handler: RouterTransport,
+    lost: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl LossyTransport {
+    /// Calls `handler`, and loses so many of its answers.
+    pub fn new(handler: Router, lost: usize) -> Self {
+        let (lost, calls) = (AtomicUsize::new(lost), AtomicUsize::default());
+        Self { handler: RouterTransport::new(handler), lost, calls }
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl HandlerTransport for LossyTransport {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let answer = self.handler.call(request).await?;
+        let left = self.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if left.is_ok() { Err(TransportError::Broken) } else { Ok(answer) }
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::Transaction;
 use super::super::graph_names::{EventType, Response};
-use super::super::state::{EventCopy, RoomRules};
+use super::super::state::{Details, EventCopy, RoomRules};
 
 /// What the attendant makes of the dates of a series.
 enum SeriesAnswer {
@@ -66,8 +66,12 @@ impl Transaction<'_> {
         let last = self.now + ahead;
         let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
         let is_beyond = |c: &EventCopy| c.master.as_deref() == Some(id) && c.details.start > last;
-        let cut: Vec<Timestamp> =
-            row.copies.values().filter(|c| is_beyond(c)).filter_map(|c| c.original_start).collect();
+        let cut: Vec<Timestamp> = row
+            .copies
+            .values()
+            .filter(|c| is_beyond(c))
+            .filter_map(EventCopy::original_start)
+            .collect();
         row.copies.retain(|_, copy| !is_beyond(copy));
         if let Some(master) = row.copies.get_mut(id) {
             master.deleted_dates.extend(cut);
@@ -79,7 +83,7 @@ impl Transaction<'_> {
         &self,
         mailbox: &str,
         id: &str,
-        details: &super::super::state::Details,
+        details: &Details,
     ) -> bool {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return false };
         row.copies

@@ -68,11 +68,11 @@ impl Transaction<'_> {
         dates.retain(|(start, _)| !master.deleted_dates.contains(start));
         let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
         row.copies.retain(|_, copy| {
-            let start = copy.original_start.filter(|_| copy.master.as_deref() == Some(id));
+            let start = copy.original_start().filter(|_| copy.master.as_deref() == Some(id));
             start.is_none_or(|start| !afresh && dates.iter().any(|(date, _)| *date == start))
         });
-        for copy in row.copies.values_mut().filter(|copy| copy.master.as_deref() == Some(id)) {
-            dates.retain(|(start, _)| Some(*start) != copy.original_start);
+        for copy in self.parts_mut(mailbox, id) {
+            dates.retain(|(start, _)| Some(*start) != copy.original_start());
             if copy.kind == EventType::Occurrence {
                 copy.details = master.details.occurrence(copy.details.start, copy.details.end);
             }
@@ -80,7 +80,7 @@ impl Transaction<'_> {
         for (start, end) in dates {
             let details = master.details.occurrence(start, end);
             let mut copy = self.new_copy(details, master.response, EventType::Occurrence);
-            (copy.master, copy.original_start) = (Some(id.to_owned()), Some(start));
+            copy.master = Some(id.to_owned());
             if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
                 row.copies.insert(copy.id.clone(), copy);
             }
@@ -93,11 +93,24 @@ impl Transaction<'_> {
         self.state.mailboxes.get(mailbox)?.copy_of(&part.master).map(|copy| copy.id.clone())
     }
 
-    /// Ids of the occurrences and exceptions of the master `id`.
-    pub(super) fn parts_of(&self, mailbox: &str, id: &str) -> Vec<String> {
-        let row = self.state.mailboxes.get(mailbox);
-        let all = row.into_iter().flat_map(|row| row.copies.values());
-        all.filter(|c| c.master.as_deref() == Some(id)).map(|c| c.id.clone()).collect()
+    /// The occurrences and exceptions of the master `id`.
+    pub(super) fn parts_mut(
+        &mut self,
+        mailbox: &str,
+        id: &str,
+    ) -> impl Iterator<Item = &mut EventCopy> {
+        let row = self.state.mailboxes.get_mut(mailbox);
+        let all = row.into_iter().flat_map(|row| row.copies.values_mut());
+        all.filter(move |c| c.master.as_deref() == Some(id))
+    }
+
+    /// Those of them that are no exceptions.
+    pub(super) fn occurrences_mut(
+        &mut self,
+        mailbox: &str,
+        id: &str,
+    ) -> impl Iterator<Item = &mut EventCopy> {
+        self.parts_mut(mailbox, id).filter(|c| c.kind == EventType::Occurrence)
     }
 
     /// What follows an update of the series `details`: one for each coming exception; who was not invited
@@ -166,7 +179,7 @@ impl Meeting {
             let (mailbox, id) = self.own_copy(w)?;
             let copy = w.copy(&mailbox, &id).ok_or(ExchangeError::NoCopy)?;
             let master = copy.master.as_ref().and_then(|id| w.copy(&mailbox, id));
-            let Some((master, original)) = master.zip(copy.original_start) else { return Ok(()) };
+            let Some((master, original)) = master.zip(copy.original_start()) else { return Ok(()) };
             let Some(rule) = &master.details.recurrence else { return Ok(()) };
             let dates = master.details.dates(w.now);
             let day = rule.local_date(start);
