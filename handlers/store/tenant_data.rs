@@ -3,9 +3,9 @@
 //!
 //! Every table but `Due` has the tenant first in its partition keys, so its rows are one range. `Due`
 //! is ordered by purpose (checks of mailboxes then by tenant) and time, with the tenant in every row key:
-//! it is read from one end to the other, every tenant's entries, 1,000 a call. That is paid once for each tenant that leaves, and what it
-//! might miss (an entry that was moved on meanwhile) is harmless: an entry whose row is gone is
-//! discarded by the job that it starts.
+//! it is read from one end to the other, every tenant's entries, 1,000 a call. That is paid once for each
+//! tenant that leaves, and what it might miss (an entry that was moved on meanwhile) is harmless: an entry
+//! whose row is gone is discarded by the job that it starts.
 
 use std::sync::Arc;
 

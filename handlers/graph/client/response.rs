@@ -116,8 +116,12 @@ impl GraphResponse {
         if self.status == 204 || body.is_empty() || is_object {
             return Ok(());
         }
-        let cause = RetryCause::Nonsense(self.status);
-        Err(GraphError::Retry { after: self.retry_after, cause })
+        Err(self.nonsense())
+    }
+
+    /// What is no answer of Graph's passes.
+    fn nonsense(&self) -> GraphError {
+        GraphError::Retry { after: self.retry_after, cause: RetryCause::Nonsense(self.status) }
     }
 
     /// One member of the response's JSON; an absent one counts as `null`.
@@ -141,8 +145,7 @@ impl GraphResponse {
             return Ok(json);
         }
         let Ok(object) = serde_json::from_slice::<Map<String, Value>>(&repair(&self.body)) else {
-            let cause = RetryCause::Nonsense(self.status);
-            return Err(GraphError::Retry { after: self.retry_after, cause });
+            return Err(self.nonsense());
         };
         serde_json::from_value(Value::Object(object)).map_err(|_| GraphError::Unreadable)
     }
