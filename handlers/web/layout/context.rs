@@ -16,7 +16,7 @@ use super::{
     current_user::CurrentUser,
     error::PageError,
     frame::{Frame, join_path},
-    pace::Pace,
+    rate_limit::PersonRateLimiter,
     response::with_page_headers,
     texts::{ENGLISH, Texts},
 };
@@ -28,7 +28,7 @@ const STYLESHEET: &str = include_str!("templates/style.css");
 #[derive(Clone)]
 pub struct PageContext {
     pub(crate) sessions: Arc<SessionCookies>,
-    pub(crate) pace: Arc<Pace>,
+    pub(crate) rate_limiter: Arc<PersonRateLimiter>,
     base: Arc<str>,
     /// The origin of our own pages, as browsers write it.
     pub(super) origin: Arc<str>,
@@ -44,8 +44,8 @@ impl PageContext {
     ) -> Self {
         let base = format!("{}/{function}", pages.path().trim_end_matches('/'));
         let origin = pages.origin().ascii_serialization();
-        let pace = Arc::new(Pace::new(clock));
-        Self { sessions, pace, base: base.into(), origin: origin.into() }
+        let rate_limiter = Arc::new(PersonRateLimiter::new(clock));
+        Self { sessions, rate_limiter, base: base.into(), origin: origin.into() }
     }
 
     pub(crate) fn texts(&self) -> &'static Texts {

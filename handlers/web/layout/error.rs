@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     frame::Frame,
-    pace::TooOften,
+    rate_limit::TooOften,
     texts::{ENGLISH, ErrorMessage, ErrorTexts},
 };
 use crate::{

@@ -40,7 +40,7 @@ async fn current_user(
 async fn reader(pages: &PageContext, parts: &Parts) -> Result<Option<CurrentUser>, PageError> {
     let user = current_user(pages, parts).await?;
     if let Some(user) = &user {
-        pages.pace.check_read(user.tenant(), user.person())?;
+        pages.rate_limiter.check_read(user.tenant(), user.person())?;
     }
     Ok(user)
 }
@@ -112,7 +112,7 @@ where
             return Err(PageError::CsrfMismatch);
         }
         // After the proof: another site must not use up what the user may do.
-        pages.pace.check_change(user.tenant(), user.person())?;
+        pages.rate_limiter.check_change(user.tenant(), user.person())?;
         Ok(Self { user, body })
     }
 }

@@ -17,7 +17,7 @@ const CHANGES: (u32, Duration) = (20, Duration::from_secs(6));
 /// The buckets of all people. They are this process's own; so many instances let so many times as much
 /// through, which is still a bound.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct PersonRateLimiter {
     reads: Buckets<(TenantId, MailboxId)>,
     changes: Buckets<(TenantId, MailboxId)>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct TooOften {
     pub(crate) retry_after: i64,
 }
 
-impl Pace {
+impl PersonRateLimiter {
     pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
         let buckets = |(burst, period)| Buckets::new(Arc::clone(clock), burst, period);
         Self { reads: buckets(READS), changes: buckets(CHANGES) }

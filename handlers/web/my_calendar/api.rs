@@ -152,8 +152,8 @@ async fn dispatch(
     }
     let caller = authenticate(&deps.token_verifier, request.headers()).await?;
     match method {
-        Method::GET => deps.pages.pace.check_read(caller.tenant, caller.person)?,
-        _ => deps.pages.pace.check_change(caller.tenant, caller.person)?,
+        Method::GET => deps.pages.rate_limiter.check_read(caller.tenant, caller.person)?,
+        _ => deps.pages.rate_limiter.check_change(caller.tenant, caller.person)?,
     }
     let invocation = invocation.for_tenant(caller.tenant);
     let ctx = RequestContext { deps, invocation, person: caller.person };
