@@ -3,28 +3,38 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chromiumoxide::browser::{Browser, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::input::InsertTextParams;
-use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
-use chromiumoxide::page::ScreenshotParams;
-use chromiumoxide::{Element, Page, handler::viewport};
-use futures::StreamExt;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::devtools::{DevTools, WAIT_TIMEOUT};
 use super::install::Installed;
 use crate::{TestError, TestResult};
 
-/// How long the browser may take to start, and a page to say what is waited for, on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How often a page is looked at meanwhile.
+/// How often a page is looked at that has not yet said what is waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How a browser is started: without a window, and the same everywhere. It takes the certificates of the
+/// local world, which nobody vouches for. A sandbox is refused to root, and on Ubuntu to programs that
+/// AppArmor does not know; the browser sees our own pages alone.
+const ARGUMENTS: [&str; 11] = [
+    "--headless",
+    "--ignore-certificate-errors",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage", // containers have little of it
+    "--force-color-profile=srgb",
+    "--force-prefers-reduced-motion",
+    "--hide-scrollbars",
+    "--lang=en-US",
+    "--use-mock-keychain", // macOS would ask a person
+];
 
 /// One browser with a profile of its own: no cookie of another story.
 pub(super) struct Chromium {
-    page: Page,
     // Dropped before the profile: it ends Chromium, which writes into that.
-    browser: Browser,
+    page: DevTools,
     _profile: tempfile::TempDir,
 }
 
@@ -42,35 +52,29 @@ pub(super) const DESKTOP: Viewport = Viewport { width: 1100, height: 1000, dark:
 pub(super) const PHONE: Viewport = Viewport { width: 500, height: 900, dark: true };
 
 impl Chromium {
-    /// Starts a browser. It takes the certificates of the local world, which nobody vouches for.
+    /// Starts a browser.
     pub(super) async fn open(installed: &Installed, look: Viewport) -> Result<Self, TestError> {
         let profile = tempfile::tempdir()?;
         let Viewport { width, height, dark } = look;
-        let mut config = BrowserConfig::builder()
-            .chrome_executable(&installed.program)
-            .envs(installed.environment.clone())
-            .user_data_dir(profile.path())
-            .viewport(viewport::Viewport { width, height, ..viewport::Viewport::default() })
-            .window_size(width, height)
-            // A sandbox is refused to root, and on Ubuntu to programs that AppArmor does not know. The
-            // browser sees our own pages alone.
-            .no_sandbox()
-            .arg("force-prefers-reduced-motion")
-            .launch_timeout(WAIT_TIMEOUT)
-            .request_timeout(WAIT_TIMEOUT);
+        let mut arguments = vec![format!("--user-data-dir={}", profile.path().display())];
+        arguments.extend(ARGUMENTS.map(str::to_owned));
         if dark {
-            config = config.arg(("blink-settings", "preferredColorScheme=0"));
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
-        let (browser, mut events) = Browser::launch(config.build()?).await?;
-        // Nothing is answered unless somebody reads; it ends with the connection.
-        drop(tokio::spawn(async move { while events.next().await.is_some() {} }));
-        let page = browser.new_page("about:blank").await?;
-        Ok(Self { page, browser, _profile: profile })
+        let page = DevTools::start(installed, arguments).await?;
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        page.call("Emulation.setDeviceMetricsOverride", size).await?;
+        Ok(Self { page, _profile: profile })
     }
 
     pub(super) async fn goto(&self, address: &str) -> TestResult {
-        self.page.goto(address).await?;
-        Ok(())
+        self.evaluate(MARK_AS_LEFT).await?;
+        let gone = self.page.call("Page.navigate", json!({ "url": address })).await?;
+        if let Some(error) = gone["errorText"].as_str() {
+            return Err(format!("{address}: {error}").into());
+        }
+        self.wait_for_next_page().await
     }
 
     pub(super) async fn address(&self) -> Result<String, TestError> {
@@ -97,9 +101,12 @@ impl Chromium {
     /// page that comes of it.
     pub(super) async fn click(&self, words: &str) -> TestResult {
         for what in ["button", "a"] {
-            let path = format!("//{what}[normalize-space()=\"{words}\"]");
-            if let Ok(found) = self.page.find_xpath(path).await {
-                return self.leave_by(&found).await;
+            let path = json!(format!("//{what}[normalize-space()=\"{words}\"]"));
+            let first = "XPathResult.FIRST_ORDERED_NODE_TYPE";
+            let element =
+                format!("document.evaluate({path}, document, null, {first}).singleNodeValue");
+            if self.evaluate(&format!("{element} !== null")).await? == true {
+                return self.leave_by(&element).await;
             }
         }
         let (address, text) = (self.address().await?, self.text().await?);
@@ -108,39 +115,36 @@ impl Chromium {
 
     /// Presses the button with this value, as each account at Entra has one.
     pub(super) async fn click_value(&self, name: &str, value: &str) -> TestResult {
-        let button = self.find(&format!("button[name='{name}'][value='{value}']")).await?;
-        self.leave_by(&button).await
+        self.leave_by(&first(&format!("button[name='{name}'][value='{value}']"))).await
     }
 
     /// Writes into the field with this name, in place of what is there.
     pub(super) async fn fill(&self, name: &str, value: &str) -> TestResult {
-        let field = self.find(&format!("[name='{name}']")).await?;
-        field.click().await?;
-        field.call_js_fn("function() { this.select(); }", false).await?;
-        self.page.execute(InsertTextParams::new(value)).await?;
-        Ok(())
+        let field = first(&format!("[name='{name}']"));
+        self.press(&field).await?;
+        self.evaluate(&format!("{field}.select()")).await?;
+        self.page.call("Input.insertText", json!({ "text": value })).await?;
+        if self.evaluate(&format!("{field}.value")).await? == value {
+            return Ok(());
+        }
+        Err(format!("{value:?} cannot be written into {name:?}").into())
     }
 
-    /// Ticks the box, or picks the choice, with this name and value in the form (a CSS selector).
-    pub(super) async fn check_option(&self, form: &str, name: &str, value: &str) -> TestResult {
-        let css = format!("{form} input[name='{name}'][value='{value}']");
-        self.find(&css).await?.click().await?;
-        Ok(())
+    /// Ticks the box, or takes its tick away, or picks the choice, with this name and value in the form (a CSS selector).
+    pub(super) async fn press_option(&self, form: &str, name: &str, value: &str) -> TestResult {
+        self.press(&first(&format!("{form} input[name='{name}'][value='{value}']"))).await
     }
 
     /// Picks from the list with this name.
     pub(super) async fn select_value(&self, name: &str, value: &str) -> TestResult {
-        let list = self.find(&format!("select[name='{name}']")).await?;
+        let list = first(&format!("select[name='{name}']"));
         let pick = format!(
-            "function() {{
-                this.value = {};
-                this.dispatchEvent(new Event('change', {{ bubbles: true }}));
-                return this.value;
-            }}",
+            "{list}.value = {};
+            {list}.dispatchEvent(new Event('change', {{ bubbles: true }}));
+            {list}.value",
             json!(value)
         );
-        let picked = list.call_js_fn(pick, false).await?.result.value;
-        if picked == Some(json!(value)) {
+        if self.evaluate(&pick).await? == value {
             return Ok(());
         }
         Err(format!("no {value:?} in the list {name:?}").into())
@@ -151,14 +155,18 @@ impl Chromium {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{name}.png"));
-        let png = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png).build();
-        std::fs::write(&path, self.page.screenshot(png).await?)?;
+        let picture = self.page.call("Page.captureScreenshot", json!({ "format": "png" })).await?;
+        std::fs::write(&path, STANDARD.decode(picture["data"].as_str().ok_or("no picture")?)?)?;
         Ok(path)
     }
 
-    /// Presses a key, as somebody does who has no mouse.
-    pub(super) async fn press_key(&self, key: &str) -> TestResult {
-        self.find("body").await?.press_key(key).await?;
+    /// Presses the key Tab, as somebody does who has no mouse.
+    pub(super) async fn press_tab(&self) -> TestResult {
+        for what in ["rawKeyDown", "keyUp"] {
+            let key =
+                json!({ "type": what, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9 });
+            self.page.call("Input.dispatchKeyEvent", key).await?;
+        }
         Ok(())
     }
 
@@ -173,26 +181,44 @@ impl Chromium {
         self.text_of("document.activeElement.innerText").await
     }
 
-    pub(super) async fn close(mut self) -> TestResult {
-        self.browser.close().await?;
-        self.browser.wait().await?;
+    pub(super) async fn close(self) -> TestResult {
+        self.page.close().await
+    }
+
+    /// Presses what this script finds, and waits until the next page is there.
+    async fn leave_by(&self, element: &str) -> TestResult {
+        self.evaluate(MARK_AS_LEFT).await?;
+        self.press(element).await?;
+        self.wait_for_next_page().await
+    }
+
+    /// Presses the mouse in the middle of what this script finds, wherever that is on the page. The browser
+    /// takes no notice of a mouse on a page that it has not drawn yet.
+    async fn press(&self, element: &str) -> TestResult {
+        let place = format!(
+            "(async element => {{
+                element.scrollIntoView({{ block: 'center', behavior: 'instant' }});
+                const drawn = () => new Promise(requestAnimationFrame);
+                await drawn();
+                await drawn();
+                const box = element.getClientRects()[0];
+                return {{ x: box.x + box.width / 2, y: box.y + box.height / 2 }};
+            }})({element})"
+        );
+        let place = self.evaluate(&place).await?;
+        for what in ["mousePressed", "mouseReleased"] {
+            let (x, y) = (&place["x"], &place["y"]);
+            let event = json!({ "type": what, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            self.page.call("Input.dispatchMouseEvent", event).await?;
+        }
         Ok(())
     }
 
-    /// The first element that a CSS selector finds.
-    async fn find(&self, css: &str) -> Result<Element, TestError> {
-        self.page.find_element(css).await.map_err(|error| format!("{css}: {error}").into())
-    }
-
-    /// Clicks, and waits until the next page is there. The old one is marked, so that it is not taken for
-    /// the new one, which may have the same address.
-    async fn leave_by(&self, element: &Element) -> TestResult {
-        self.evaluate("window.isLeft = true").await?;
-        element.click().await?;
+    async fn wait_for_next_page(&self) -> TestResult {
         if self.becomes_true("!window.isLeft && document.readyState === 'complete'").await {
             return Ok(());
         }
-        Err(format!("a click leads nowhere from {}", self.address().await?).into())
+        Err(format!("no page comes after {}", self.address().await?).into())
     }
 
     /// Waits until the page finds this true; false after a minute.
@@ -215,7 +241,20 @@ impl Chromium {
     }
 
     async fn evaluate(&self, script: &str) -> Result<Value, TestError> {
-        let answer = self.page.evaluate_expression(script).await?;
-        Ok(answer.value().cloned().unwrap_or_default())
+        let expression =
+            json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
+        let mut answer = self.page.call("Runtime.evaluate", expression).await?;
+        match answer.get("exceptionDetails") {
+            None => Ok(answer["result"]["value"].take()),
+            Some(thrown) => Err(format!("{script}: {}", thrown["exception"]["description"]).into()),
+        }
     }
+}
+
+/// Marks a page, so that it is not taken for the next one, which may have the same address.
+const MARK_AS_LEFT: &str = "window.isLeft = true";
+
+/// A script for the first element that a CSS selector finds.
+fn first(css: &str) -> String {
+    format!("document.querySelector({})", json!(css))
 }

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chromiumoxide::detection::{DetectionOptions, default_executable};
 use tokio::sync::OnceCell;
 use world::azurite::Azurite;
 use world::npm::{self, NpmError};
@@ -17,6 +16,10 @@ use crate::TestError;
 const PACKAGE: &str = "@sparticuz/chromium";
 /// What to do where npm's cannot be used.
 const INSTALL_ONE: &str = "install Chromium or Chrome (Debian: apt-get install chromium)";
+
+/// What browsers of this family are called.
+const OWN: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const OWN_ON_MACOS: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 
 /// What npm installs, with the hash of every package; and what unpacks it.
 const FILES: [(&str, &str); 3] = [
@@ -66,10 +69,13 @@ fn find() -> Result<Installed, TestError> {
     })
 }
 
-/// The machine's own.
-fn own() -> Result<Installed, String> {
-    let program = default_executable(DetectionOptions::default())?;
-    Ok(Installed { program, environment: Vec::new() })
+/// The machine's own: in `PATH`, or where macOS has its programs.
+fn own() -> Result<Installed, &'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let in_path = OWN.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let program = in_path.chain([PathBuf::from(OWN_ON_MACOS)]).find(|program| program.is_file());
+    Ok(Installed { program: program.ok_or("no browser was found")?, environment: Vec::new() })
 }
 
 /// npm's: 70 MB are fetched, 290 MB are kept.

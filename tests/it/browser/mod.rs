@@ -1,5 +1,6 @@
 //! The pages in a real browser, with the handler as it is shipped: a person's way through them.
 
+mod devtools;
 mod driver;
 mod install;
 mod northwind;

@@ -20,8 +20,8 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     // From now on only those who agreed are booked.
     admin.click("Policy").await?;
     admin.screenshot("consent-policy").await?;
-    admin.check_option("form", "rooms-subscribed", "yes").await?;
-    admin.check_option("form", "subject", "keep").await?;
+    admin.press_option("form", "rooms-subscribed", "yes").await?;
+    admin.press_option("form", "subject", "keep").await?;
     admin.click("Save").await?;
     admin.wait_for_text("Calendars are being brought in line.").await?;
     northwind.wait_for_subscriptions(0).await?;
@@ -39,7 +39,7 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     employee.screenshot("my-calendar-before").await?;
     employee.click("Agree").await?;
     employee.wait_for_text("Tick the box if you agree.").await?;
-    employee.check_option("#agree-form", "agree", "yes").await?;
+    employee.press_option("#agree-form", "agree", "yes").await?;
     employee.click("Agree").await?;
     employee.wait_for_text("Your calendar is followed.").await?;
     northwind.wait_for_subscriptions(1).await?;
@@ -61,7 +61,7 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     admin.wait_for_text(anna.id()).await?;
     admin.screenshot("consent-register").await?;
     admin.click("Disconnect").await?;
-    admin.check_option("form", "sure", "yes").await?;
+    admin.press_option("form", "sure", "yes").await?;
     admin.screenshot("consent-disconnect").await?;
     admin.click("Disconnect").await?;
     admin.wait_for_text("Disconnected").await?;
@@ -76,7 +76,6 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     Ok(())
 }
 
-/// Ada connects Northwind, and has Aurora managed.
 /// How well calendars are followed, and what was asked: at a desk, and on a phone at night.
 async fn check_health_page(northwind: &Northwind, admin: &Chromium, ada: &str) -> TestResult {
     admin.click("Health").await?;
@@ -105,11 +104,12 @@ async fn check_health_page(northwind: &Northwind, admin: &Chromium, ada: &str) -
     phone.close().await
 }
 
+/// Ada connects Northwind, and has Aurora managed.
 async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError> {
     let admin = northwind.signed_in(ada, "consent", DESKTOP).await?;
     admin.wait_for_text("Which way?").await?;
     admin.screenshot("consent-start").await?;
-    admin.check_option("form", "mode", "organisation-wide").await?;
+    admin.press_option("form", "mode", "organisation-wide").await?;
     admin.click("Continue").await?;
     admin.wait_for_text("The next page is Microsoft's").await?;
     admin.click("Continue to Microsoft").await?;
@@ -131,13 +131,13 @@ async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError
 }
 
 async fn withdraw(northwind: &Northwind, employee: &Chromium) -> TestResult {
-    employee.check_option("#withdraw-form", "bookings", "released").await?;
+    employee.press_option("#withdraw-form", "bookings", "released").await?;
     employee.click("Withdraw").await?;
     employee.wait_for_text("You have withdrawn.").await?;
     northwind.wait_for_subscriptions(0).await?;
     let later = northwind.invite_aurora("Not theirs to know", 14)?;
     // It is not notified, so nobody ever reads it; the next step gives it time to be wrong.
-    employee.check_option("#agree-form", "agree", "yes").await?;
+    employee.press_option("#agree-form", "agree", "yes").await?;
     assert_eq!(northwind.world.bookings_of(&later).await?, []);
     later.cancel()?;
     Ok(())
@@ -155,8 +155,8 @@ async fn erase_after_new_booking(
     let meeting = northwind.invite_aurora("Redundancies", 16)?;
     northwind.wait_until_booked(&meeting).await?;
     employee.goto(&northwind.page("my-calendar")).await?;
-    employee.check_option("#erase-form", "bookings", "released").await?;
-    employee.check_option("#erase-form", "confirm", "yes").await?;
+    employee.press_option("#erase-form", "bookings", "released").await?;
+    employee.press_option("#erase-form", "confirm", "yes").await?;
     employee.click("Delete everything about me").await?;
     employee.wait_for_text("is being deleted").await?;
     northwind.wait_for_subscriptions(0).await?;

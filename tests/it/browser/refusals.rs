@@ -49,7 +49,7 @@ async fn the_pages_serve_a_keyboard_and_a_phone_at_night() -> TestResult {
     let browser = northwind.new_browser(PHONE).await?;
     browser.goto(&northwind.page("consent")).await?;
     browser.screenshot("consent-phone").await?;
-    browser.press_key("Tab").await?;
+    browser.press_tab().await?;
     assert_eq!(browser.focused_text().await?, "Skip to the content");
     browser.goto(&northwind.page("my-calendar")).await?;
     browser.screenshot("my-calendar-phone").await?;
