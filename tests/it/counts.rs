@@ -13,7 +13,7 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
-use world::exchange::{Invitation, Meeting};
+use world::exchange::{Invitation, Meeting, Oddities};
 use world::fault_injection::{Call, Timeline};
 use world::memory::QueueKind;
 
@@ -38,6 +38,7 @@ struct Cost {
 impl CostFixture {
     async fn new() -> Result<Self, TestError> {
         let builder = Contoso::builder().seed(3).followed(&[Who::Anna, Who::Aurora]);
+        let builder = builder.oddities(Oddities::NONE);
         let fixture = Self { contoso: builder.open().await? };
         fixture.drain().await;
         fixture.expire_caches();

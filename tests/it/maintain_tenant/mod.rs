@@ -52,7 +52,10 @@ impl Contoso {
 
     pub(crate) async fn change_policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> TestResult {
         self.change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
-            change(&mut tenant.policy)
+            change(&mut tenant.policy);
+            if !tenant.policy.rooms_subscribed {
+                self.world.microsoft.exchange.show_no_legacy_addresses();
+            }
         })
         .await
     }

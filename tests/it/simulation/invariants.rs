@@ -238,6 +238,12 @@ impl Case<'_> {
         (self.end_of(&copy) > self.run.world.now()).then_some(copy)
     }
 
+    /// Whether the organizer's copy does not say which room it asks for: only the room's own copy does.
+    fn names_no_room(&self) -> bool {
+        let organizer = &self.run.people[self.known.organizer];
+        self.organizer_copy().is_some_and(|copy| organizer.names_no_room(&copy.event))
+    }
+
     /// The room's calendar has it: it is booked for the same time, and the room has accepted.
     fn check_booked(&self, copy: &CopyView, wrong: &mut Violations) {
         let wanted = self.known.interval(copy.start, copy.end);
@@ -269,6 +275,9 @@ impl Case<'_> {
         let Some(answer) = asked.filter(|_| !self.known.deleted_from_room) else { return };
         if answer != Response::Declined {
             wrong.push(format!("not in the room's calendar, and the organizer sees {answer:?}"));
+        }
+        if self.names_no_room() {
+            return;
         }
         match self.row.map(|row| (&row.desired, &row.observed)) {
             None if self.run.agreed[self.known.organizer] => {
@@ -323,6 +332,8 @@ impl Case<'_> {
         let right = match (expected, &shown) {
             (Some(expected), Some(shown)) => shown.contains(expected),
             (None, None) => true,
+            // Where the copy never named the room, nothing leads from the room to it.
+            (Some(_), None) => self.names_no_room(),
             _ => false,
         };
         if !right {

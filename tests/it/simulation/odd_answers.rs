@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use world::entra::TokenRefusal;
+use world::exchange::Oddities;
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, RequestFault};
 
@@ -47,6 +48,11 @@ impl SimulationRun {
             Op::SayGone { word } => {
                 let (status, code) = GONE[usize::from(word) % GONE.len()];
                 graph.set_missing_event(status, code);
+            }
+            Op::ShowOddly { nulls, bracketed, legacy } => {
+                let [nulls, bracketed, legacy] = [nulls, bracketed, legacy].map(u64::from);
+                let oddities = Oddities { nulls, bracketed, legacy };
+                self.world.microsoft.exchange.set_oddities(oddities);
             }
             Op::ServeDeleted => graph.set_serves_deleted(true),
             Op::RefuseCredential { way, minutes } => {

@@ -127,6 +127,9 @@ pub(super) enum Op {
     SayGone { word: u8 },
     /// A deleted event can be read by its id from now on, from the deleted items.
     ServeDeleted,
+    /// Of sixteen events Graph shows so many oddly from now on: some fields null, a room of an edited
+    /// meeting in another spelling.
+    ShowOddly { nulls: u8, bracketed: u8, legacy: u8 },
     /// Entra refuses our own credential for so many minutes, in one of its ways.
     RefuseCredential { way: u8, minutes: u8 },
     /// A person withdraws.
@@ -236,6 +239,8 @@ pub(super) fn generate(rng: &DynRng) -> Vec<Op> {
             _ => fault_op(rng),
         });
     }
+    // The last to be drawn: what was drawn before is as it was without it.
+    ops.insert(0, show_oddly_op(rng));
     ops
 }
 
@@ -356,6 +361,12 @@ fn fault_op(rng: &DynRng) -> Op {
         9..=10 => Op::FailGraph { operation: pick(rng, &ASKS), after, broken: coin_flip(rng) },
         _ => Op::Throttle { room: draw_below(rng, 3), minutes: 1 + draw_below(rng, 90) },
     }
+}
+
+fn show_oddly_op(rng: &DynRng) -> Op {
+    let nulls = pick(rng, &[0, 4, 8, 16]);
+    let (bracketed, legacy) = (pick(rng, &[0, 4, 8]), pick(rng, &[0, 4, 8]));
+    Op::ShowOddly { nulls, bracketed, legacy }
 }
 
 /// What Graph and Entra were seen to answer, and no document says.

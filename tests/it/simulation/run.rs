@@ -13,7 +13,7 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Mailbox, Meeting, RoomRules, Tenant};
+use world::exchange::{Invitation, Mailbox, Meeting, Oddities, RoomRules, Tenant};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, Scope, ThrottleEnd};
 use world::memory::QueueKind;
@@ -100,7 +100,8 @@ impl SimulationRun {
             ContentPolicy::default()
         };
         let builder = Contoso::builder().seed(seed).keys(Arc::new(keys.vault.clone()));
-        let builder = builder.guests(&["Dora", "Emil", "Fritz"]).content(content).room_rules(rules);
+        let builder = builder.guests(&["Dora", "Emil", "Fritz"]).content(content);
+        let builder = builder.room_rules(rules).oddities(Oddities::NONE);
         let followed = [Who::Anna, Who::Ben, Who::Aurora, Who::Borealis];
         let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } =
             builder.followed(&followed).prepare().await?;
@@ -109,8 +110,7 @@ impl SimulationRun {
             world.fixtures().enable_rich_notifications(&tenant).await?;
         }
         let (people, rooms) = ([anna, ben, cleo], [aurora, borealis]);
-        let agreed = [true, true, false];
-        let (meetings, drafts) = (Vec::new(), Vec::new());
+        let (agreed, meetings, drafts) = ([true, true, false], Vec::new(), Vec::new());
         let (history, wrong) = (LedgerHistory::default(), Violations::new());
         let (week, revoked) = (seed & 16 == 16, false);
         let mut run = Self {
@@ -187,6 +187,7 @@ impl SimulationRun {
             | Op::MissWrites { .. }
             | Op::SayGone { .. }
             | Op::ServeDeleted
+            | Op::ShowOddly { .. }
             | Op::RefuseCredential { .. } => self.answer_oddly(op).await,
         }
         self.check_invariants().await

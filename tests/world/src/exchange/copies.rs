@@ -77,6 +77,7 @@ impl Transaction<'_> {
             response,
             categories: Vec::new(),
             properties: BTreeMap::new(),
+            is_rewritten: false,
             oddities: BTreeMap::new(),
             created: self.now,
             modified: self.now,
@@ -122,6 +123,8 @@ impl Transaction<'_> {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(copy) = row.copies.get(id) else { return };
         self.state.seq += 1;
+        let appearance = self.state.oddities.of_calendar(row);
+        let copy_now = Arc::new(copy.clone());
         let change = Change {
             seq: self.state.seq,
             at: self.now,
@@ -131,7 +134,7 @@ impl Transaction<'_> {
             etag: copy.etag(),
             event: copy.id.clone(),
             kind,
-            snapshot: Snapshot { copy: Arc::new(copy.clone()), master: row.master_of(copy) },
+            snapshot: Snapshot { copy: copy_now, appearance, master: row.master_of(copy) },
         };
         self.state.changes.push(change);
     }

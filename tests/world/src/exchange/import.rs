@@ -48,6 +48,14 @@ impl Mailbox {
         });
     }
 
+    /// Whether Graph shows an event of this calendar so that nobody can tell which rooms it invites.
+    pub fn names_no_room(&self, event: &str) -> bool {
+        let state = self.exchange.lock();
+        let row = state.mailboxes.get(self.id());
+        let copy = row.and_then(|row| Some((row, row.copies.get(event)?)));
+        copy.is_some_and(|(row, copy)| state.oddities.of_calendar(row).names_no_room(copy))
+    }
+
     /// Takes one event off this calendar and tells nobody.
     pub fn remove_event(&self, event: &str) {
         self.exchange.transact(|w| w.remove_copy(self.id(), event));

@@ -11,6 +11,7 @@ mod import;
 mod inspect;
 mod invitation;
 mod mailboxes;
+mod oddities;
 mod organizer;
 mod propagation;
 mod series;
@@ -29,6 +30,8 @@ pub use graph_names::{EventType, Response, Role, Sensitivity};
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};
+pub(crate) use oddities::Appearance;
+pub use oddities::Oddities;
 pub use series::{Pattern, Recurrence, RecurrenceEnd, WeekIndex};
 pub use state::{Change, ChangeKind, MailboxType, Processing, RoomRules, SentResponse};
 
@@ -78,6 +81,16 @@ impl Exchange {
     /// Zero (the default) carries it at once; otherwise [`Exchange::deliver_due`] carries what is due.
     pub fn set_propagation_delay(&self, delay: SignedDuration) {
         self.transact(|w| w.state.delay = delay);
+    }
+
+    /// How many events Graph shows in ways that its metadata allows and nobody expects.
+    pub fn set_oddities(&self, oddities: Oddities) {
+        self.transact(|w| w.state.oddities = oddities);
+    }
+
+    /// As [`Exchange::set_oddities`] without [`Oddities::legacy`]: no room's calendar is followed.
+    pub fn show_no_legacy_addresses(&self) {
+        self.transact(|w| w.state.oddities.legacy = 0);
     }
 
     /// Carries every message that is due by now; returns how many.

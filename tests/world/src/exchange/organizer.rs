@@ -28,6 +28,7 @@ impl Meeting {
         let copy = copy.ok_or(ExchangeError::NoCopy)?;
         let before = copy.details.clone();
         change(&mut copy.details);
+        copy.is_rewritten = true;
         let details = copy.details.clone();
         w.follow_master(&mailbox, &id, &before);
         w.bump_change_key(&mailbox, &id);

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::directory::{PlaceFacts, Share};
 use super::graph_names::{EventType, Response, Role, Sensitivity};
+use super::oddities::{Appearance, Oddities};
 use super::series::Recurrence;
 
 /// A tenant of Exchange Online.
@@ -211,6 +212,8 @@ pub(crate) struct EventCopy {
     pub(crate) categories: Vec<String>,
     /// Single-value extended properties by id.
     pub(crate) properties: BTreeMap<String, String>,
+    /// The organizer has edited it since it was made.
+    pub(crate) is_rewritten: bool,
     /// What Graph shows of some fields instead of what they hold, by name.
     pub(crate) oddities: BTreeMap<String, serde_json::Value>,
     pub(crate) created: Timestamp,
@@ -255,6 +258,7 @@ pub(crate) struct MasterIds {
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     pub(crate) copy: Arc<EventCopy>,
+    pub(crate) appearance: Appearance,
     pub(crate) master: Option<MasterIds>,
 }
 
@@ -355,6 +359,7 @@ pub(crate) struct State {
     pub(crate) external_meetings: BTreeMap<String, Details>,
     pub(crate) pending: Vec<PendingMessage>,
     pub(crate) delay: SignedDuration,
+    pub(crate) oddities: Oddities,
     pub(crate) changes: Vec<Change>,
     pub(crate) responses: Vec<SentResponse>,
     pub(crate) seq: u64,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::query::{EVENT_FIELDS, FieldSelection};
 use crate::exchange::state::{Address, Attendee, Details, EventCopy, MasterIds, Snapshot, State};
-use crate::exchange::{Response, Role};
+use crate::exchange::{Appearance, Response, Role};
 
 /// `2026-11-24T09:00:00.0000000`, seven digits and no offset.
 pub(super) fn local_time(instant: Timestamp) -> String {
@@ -73,11 +73,23 @@ fn master_id(master: Option<&MasterIds>, immutable: bool) -> Value {
     master.map_or(Value::Null, |m| json!(if immutable { &m.immutable } else { &m.mutable }))
 }
 
-/// What is shown of a copy: itself and its master's ids.
+/// What is shown of a copy: itself and its master's ids, and how.
 struct EventView<'a> {
     copy: &'a EventCopy,
+    /// As Exchange holds it, without.
+    appearance: Option<Appearance>,
     master: Option<MasterIds>,
     immutable: bool,
+}
+
+impl EventView<'_> {
+    fn attendee(&self, line: &Attendee) -> Value {
+        let value = attendee_json(line);
+        match self.appearance {
+            Some(appearance) => appearance.of_attendee(self.copy, line, value),
+            None => value,
+        }
+    }
 }
 
 fn field(shown: &EventView<'_>, name: &str) -> Value {
@@ -86,7 +98,7 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
     if let Some(odd) = copy.oddities.get(name) {
         return odd.clone();
     }
-    match name {
+    let value = match name {
         "id" => json!(visible_id(copy, immutable)),
         "iCalUId" => json!(d.ical),
         "subject" => json!(d.subject),
@@ -97,7 +109,7 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
         "isCancelled" => json!(copy.is_cancelled),
         "isOrganizer" => json!(copy.is_organizer),
         "organizer" => json!({ "emailAddress": email_address_json(&d.organizer) }),
-        "attendees" => d.attendees.iter().map(attendee_json).collect(),
+        "attendees" => d.attendees.iter().map(|line| shown.attendee(line)).collect(),
         "location" => location_json(d),
         "locations" => locations_json(d),
         "recurrence" => d
@@ -118,11 +130,11 @@ fn field(shown: &EventView<'_>, name: &str) -> Value {
         "isReminderOn" | "allowNewTimeProposals" => json!(true),
         "reminderMinutesBeforeStart" => json!(15),
         _ => Value::Null,
+    };
+    match shown.appearance {
+        Some(appearance) => appearance.of_field(copy, name, value),
+        None => value,
     }
-}
-
-fn master(state: &State, mailbox: &str, copy: &EventCopy) -> Option<MasterIds> {
-    state.mailboxes.get(mailbox)?.master_of(copy)
 }
 
 /// The copy with the selected fields, its id, its ETag and the expanded properties that it has.
@@ -132,16 +144,20 @@ pub(super) fn selected_event(
     copy: &EventCopy,
     wanted: &FieldSelection,
 ) -> Value {
-    let master = master(state, mailbox, copy);
-    let mut event = event_fields(&EventView { copy, master, immutable: wanted.immutable }, wanted);
+    let row = state.mailboxes.get(mailbox);
+    let appearance = row.map(|row| state.oddities.of_calendar(row));
+    let master = row.and_then(|row| row.master_of(copy));
+    let shown = EventView { copy, appearance, master, immutable: wanted.immutable };
+    let mut event = event_fields(&shown, wanted);
     event.insert("id".to_owned(), json!(visible_id(copy, wanted.immutable)));
     Value::Object(event)
 }
 
 /// What a rich notification contains of a snapshot: its ETag and what was selected and expanded, no more.
 pub(super) fn resource_data(snapshot: &Snapshot, wanted: &FieldSelection) -> Value {
-    let Snapshot { copy, master } = snapshot;
-    let shown = EventView { copy, master: master.clone(), immutable: wanted.immutable };
+    let Snapshot { copy, appearance, master } = snapshot;
+    let (appearance, master) = (Some(*appearance), master.clone());
+    let shown = EventView { copy, appearance, master, immutable: wanted.immutable };
     Value::Object(event_fields(&shown, wanted))
 }
 
@@ -167,7 +183,8 @@ fn event_fields(shown: &EventView<'_>, wanted: &FieldSelection) -> Map<String, V
 pub(super) fn full_event(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
     let mut event = Map::new();
     event.insert("@odata.etag".to_owned(), json!(copy.etag()));
-    let shown = EventView { copy, master: master(state, mailbox, copy), immutable };
+    let master = state.mailboxes.get(mailbox).and_then(|row| row.master_of(copy));
+    let shown = EventView { copy, appearance: None, master, immutable };
     for name in EVENT_FIELDS {
         event.insert((*name).to_owned(), field(&shown, name));
     }

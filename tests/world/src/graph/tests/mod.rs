@@ -25,7 +25,7 @@ use roombridge::base::test_support::ManualClock;
 use roombridge::base::test_support::SeededRng;
 use serde_json::{Value, json};
 
-use crate::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use crate::exchange::{Invitation, Mailbox, Meeting, Oddities, Processing, Tenant};
 use crate::microsoft::{GRAPH_HOST, Microsoft};
 
 const PREFER: &str = "IdType=\"ImmutableId\", outlook.timezone=\"UTC\", return=minimal";
@@ -94,6 +94,7 @@ fn at(hour: i64) -> Timestamp {
 fn graph_fixture() -> GraphFixture {
     let clock = ManualClock::new(at(0));
     let ms = Microsoft::new(Arc::new(clock.clone()), Arc::new(SeededRng::new(1))).unwrap();
+    ms.exchange.set_oddities(Oddities::NONE);
     let tenant = ms.tenant("Contoso");
     let anna = tenant.person("Anna");
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);

@@ -139,6 +139,35 @@ async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list()
 }
 
 #[tokio::test]
+async fn odd_events_are_null_where_that_means_the_same_and_spell_a_room_otherwise_once_edited() {
+    let story = graph_fixture();
+    let fields = "type,isAllDay,isCancelled,isOrganizer,sensitivity,showAs,lastModifiedDateTime";
+    let shown = async |mailbox: &Mailbox| {
+        let path = format!("{}?$select={fields},attendees", story.path(mailbox));
+        story.get(&path).await.1
+    };
+    let nulls = |event: &Value| fields.split(',').filter(|name| event[name].is_null()).count();
+    let room = |event: &Value| event["attendees"][0]["emailAddress"]["address"].clone();
+    assert_eq!(nulls(&shown(&story.anna).await), 0);
+    let exchange = &story.ms.exchange;
+    exchange.set_oddities(Oddities { nulls: Oddities::ALL, bracketed: 0, legacy: Oddities::ALL });
+    let event = shown(&story.anna).await;
+    assert_eq!(
+        (nulls(&event), &event["isOrganizer"], &event["sensitivity"]),
+        (5, &json!(true), &json!("normal"))
+    );
+    assert!(shown(&story.aurora).await["isOrganizer"].is_null());
+    assert_eq!(room(&event), story.aurora.address(), "as it was sent");
+    story.meeting.mark_private().unwrap();
+    let event = shown(&story.anna).await;
+    assert!(event["sensitivity"].is_null() && room(&event).as_str().unwrap().starts_with("/o="));
+    exchange.set_oddities(Oddities { nulls: 0, bracketed: Oddities::ALL, legacy: 0 });
+    let address = room(&shown(&story.anna).await);
+    assert_eq!(address, format!("Aurora <{}>", story.aurora.address()));
+    assert_eq!(room(&shown(&story.aurora).await), story.aurora.address(), "the room's own copy");
+}
+
+#[tokio::test]
 async fn what_a_room_shows_depends_on_its_processing() {
     let story = graph_fixture();
     let borealis = story.tenant.room("Borealis", Processing::AutoAccept);
