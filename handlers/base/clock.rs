@@ -1,5 +1,7 @@
 //! The clock: the only place that asks what time it is.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 /// Tells the current instant. Everything that needs the time gets one of these, so that tests and
@@ -7,6 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 pub trait Clock: Send + Sync {
     /// The current instant.
     fn now(&self) -> Timestamp;
+}
+
+/// The seconds of a wait, rounded up: what waits exactly as long must not come too early.
+pub fn ceil_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The machine's clock.

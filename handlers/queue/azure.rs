@@ -17,7 +17,10 @@ use super::{
     MAX_MESSAGES_PER_RECEIVE, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT, PoisonMessage,
     Queue, QueueError, encoded_len, validate,
 };
-use crate::base::http::{HttpError, RetryPolicy};
+use crate::base::{
+    clock::ceil_seconds,
+    http::{HttpError, RetryPolicy},
+};
 
 /// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).
@@ -179,10 +182,8 @@ fn to_xml(text: &str) -> Bytes {
     Bytes::from(xml)
 }
 
-/// Whole seconds, rounded up: a message must not be seen too early.
 fn whole_seconds(duration: Duration) -> i32 {
-    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    i32::try_from(whole).unwrap_or(i32::MAX)
+    i32::try_from(ceil_seconds(duration)).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

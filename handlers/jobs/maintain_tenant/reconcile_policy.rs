@@ -92,12 +92,12 @@ impl TenantWorker<'_> {
         Ok(jobs)
     }
 
-    /// From now on an administrator may start the next one.
+    /// From now on an administrator may start the next one, unless a later one than this runs.
     async fn end_comparison(&self) -> Result<(), JobError> {
         let Some((tenant, etag)) = self.deps.tenants.get_with_etag(self.tenant.id).await? else {
             return Ok(());
         };
-        if tenant.comparing_since.is_none() {
+        if tenant.comparing_since.is_none_or(|since| self.task.meta.first_seen < since) {
             return Ok(());
         }
         let ended = Tenant { comparing_since: None, ..tenant };

@@ -193,15 +193,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         &self,
         range: &KeyRange,
     ) -> Result<Vec<RowKey>, StoreError> {
-        let (mut all, mut from) = (Vec::new(), None);
-        loop {
-            let page = self.scan(range, from, PAGE_SIZE).await?;
-            all.extend(page.rows.into_iter().map(|(row, _)| row.key));
-            from = page.next;
-            if from.is_none() {
-                return Ok(all);
-            }
-        }
+        Ok(self.scan_all(range).await?.into_iter().map(|(row, _)| row.key).collect())
     }
 
     /// All rows of `range`, over all its pages.
@@ -209,11 +201,15 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         &self,
         range: &KeyRange,
     ) -> Result<Vec<(R, RowKey, ETag)>, StoreError> {
+        self.decode_all(self.scan_all(range).await?)
+    }
+
+    async fn scan_all(&self, range: &KeyRange) -> Result<Vec<(TableRow, ETag)>, StoreError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let (rows, next) = self.read_page(range, from).await?;
-            all.extend(rows);
-            from = next;
+            let page = self.scan(range, from, PAGE_SIZE).await?;
+            all.extend(page.rows);
+            from = page.next;
             if from.is_none() {
                 return Ok(all);
             }
@@ -249,12 +245,18 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         from: Option<Continuation>,
     ) -> Result<(Vec<(R, RowKey, ETag)>, Option<Continuation>), StoreError> {
         let page = self.scan(range, from, PAGE_SIZE).await?;
-        let mut rows = Vec::with_capacity(page.rows.len());
-        for (row, etag) in page.rows {
-            let keys = row.key.clone();
-            rows.push((self.decode(row)?, keys, etag));
-        }
-        Ok((rows, page.next))
+        Ok((self.decode_all(page.rows)?, page.next))
+    }
+
+    fn decode_all(
+        &self,
+        rows: Vec<(TableRow, ETag)>,
+    ) -> Result<Vec<(R, RowKey, ETag)>, StoreError> {
+        let decode = |(row, etag): (TableRow, ETag)| {
+            let key = row.key.clone();
+            Ok((self.decode(row)?, key, etag))
+        };
+        rows.into_iter().map(decode).collect()
     }
 
     /// The row with these keys that holds `row`.

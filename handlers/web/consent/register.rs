@@ -100,6 +100,9 @@ impl From<Decision> for RegisterEntry {
 const PAGE_SIZE: usize = 200;
 /// The oldest entry that a page shows, counted from the latest. All others are in the downloads.
 const MAX_SHOWN: usize = 10_000;
+/// The most entries that are read for a page, which takes 20 calls. The register is in order of persons,
+/// so the latest entries of a longer one are not found without reading all of it.
+const MAX_READ: usize = 20_000;
 
 #[derive(Template)]
 #[template(path = "register.html")]
@@ -107,6 +110,8 @@ struct RegisterPage<'a> {
     frame: Frame<'a>,
     /// Each with its instant for people; the entry's own is for the downloads.
     entries: Vec<(Timestamp, RegisterEntry)>,
+    /// Only the entries about the organisation are shown, because there are too many.
+    without_people: bool,
     before: Option<usize>,
     after: Option<usize>,
 }
@@ -116,31 +121,40 @@ pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: 
     let from = parse_list_query(uri.query(), "").0.min(MAX_SHOWN - PAGE_SIZE);
     let until = from + PAGE_SIZE;
     // One more, to know whether there is a next page.
-    let mut latest = latest_decisions(load_pages(&deps, &user)?, until + 1).await?;
+    let all = latest_decisions(load_pages(&deps, &user)?, until + 1).await?;
+    let without_people = all.is_none();
+    let mut latest = match all {
+        Some(latest) => latest,
+        None => deps.register.list_about_tenant(user.tenant()).await?.into_iter().rev().collect(),
+    };
     let has_more = latest.len() > until;
     latest.truncate(until);
     let entries = latest.into_iter().skip(from).map(|decision| (decision.at, decision.into()));
     html(&RegisterPage {
         frame: deps.frame(&user, "register"),
         entries: entries.collect(),
+        without_people,
         before: (from > 0).then(|| from.saturating_sub(PAGE_SIZE)),
         after: Some(until).filter(|until| has_more && *until < MAX_SHOWN),
     })
 }
 
-/// The latest `count` decisions, the latest first. A register of any length needs the memory of these
-/// and of one page.
+/// The latest `count` decisions, the latest first; `None` when there are more than can be read for a page.
 async fn latest_decisions(
     mut pages: Pages<Decision>,
     count: usize,
-) -> Result<Vec<Decision>, PageError> {
-    let mut latest: Vec<Decision> = Vec::new();
+) -> Result<Option<Vec<Decision>>, PageError> {
+    let (mut latest, mut read): (Vec<Decision>, _) = (Vec::new(), 0);
     while let Some(page) = pages.try_next().await? {
+        read += page.len();
+        if read > MAX_READ {
+            return Ok(None);
+        }
         latest.extend(page);
         latest.sort_by_key(|decision| Reverse(decision.at));
         latest.truncate(count);
     }
-    Ok(latest)
+    Ok(Some(latest))
 }
 
 /// GET `register.csv`: every decision, person by person.

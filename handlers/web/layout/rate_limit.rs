@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 
 use crate::{
-    base::{clock::Clock, rate_limit::Buckets},
+    base::{
+        clock::{Clock, ceil_seconds},
+        rate_limit::Buckets,
+    },
     domain::ids::{MailboxId, TenantId},
 };
 
@@ -25,7 +28,7 @@ pub(crate) struct PersonRateLimiter {
 /// Somebody asks too often. One more request is answered after so many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooOften {
-    pub(crate) retry_after: i64,
+    pub(crate) retry_after: u64,
 }
 
 impl PersonRateLimiter {
@@ -45,8 +48,6 @@ impl PersonRateLimiter {
 
 impl TooOften {
     fn until(wait: SignedDuration) -> Self {
-        // Rounded up: a caller that waits exactly as long must not come too early.
-        let part = i64::from(wait.subsec_nanos() > 0);
-        Self { retry_after: wait.as_secs().saturating_add(part).max(1) }
+        Self { retry_after: ceil_seconds(wait.unsigned_abs()).max(1) }
     }
 }

@@ -569,6 +569,7 @@ texts! {
         title: "Register",
         about: "Who allowed access, when, and to which version of the text; who withdrew it and when; and each change of the policy. People are named by their object ids. It is kept as evidence when you disconnect.",
         as_csv: "Download for a spreadsheet (CSV)",
+        without_people: "This register has more than 20,000 entries. This page shows those about the organisation as a whole; the downloads have all.",
         at: "When",
         what: "What",
         by: "By",

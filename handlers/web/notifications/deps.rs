@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
+use super::large_bodies::LargeBodies;
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::ids::TenantId,
@@ -15,8 +16,6 @@ use crate::{
 const VERIFICATION_TIMEOUT: Duration = Duration::from_millis(500);
 /// Puts in flight in this process: beyond that a storage queue only answers later.
 const MAX_CONCURRENT_PUTS: usize = 64;
-/// Large bodies held in this process at a time: with 4 MiB each, 32 MiB of an instance's 2 GiB.
-const MAX_LARGE_BODIES: usize = 8;
 
 /// What the webhook works with.
 #[derive(Clone)]
@@ -28,7 +27,7 @@ pub struct Deps {
     /// Limits the puts in flight of the whole process.
     pub(super) put_permits: Arc<Semaphore>,
     /// Limits the bytes of strangers that this process holds and parses.
-    pub(super) large_body_permits: Arc<Semaphore>,
+    pub(super) large_bodies: LargeBodies,
     validation_tokens: Arc<ValidationTokenVerifier>,
 }
 
@@ -42,14 +41,13 @@ impl Deps {
         validation_tokens: Arc<ValidationTokenVerifier>,
     ) -> Self {
         let put_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_PUTS));
-        let large_body_permits = Arc::new(Semaphore::new(MAX_LARGE_BODIES));
         Self {
             client_state_keys,
             outbox,
             clock,
             rng,
             put_permits,
-            large_body_permits,
+            large_bodies: LargeBodies::new(),
             validation_tokens,
         }
     }

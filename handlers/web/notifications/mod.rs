@@ -7,22 +7,23 @@
 
 mod deps;
 mod handshake;
+mod large_bodies;
 mod triage;
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, BodyDataStream},
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use futures::{StreamExt as _, future::try_join_all};
-use tokio::sync::SemaphorePermit;
-
 pub use deps::Deps;
+use futures::{StreamExt as _, future::try_join_all};
+
+use large_bodies::BodyPermit;
 
 use crate::{
     graph::notifications::{InvalidNotificationBody, NotificationCollection, parse},
@@ -62,6 +63,8 @@ enum WebhookError {
     Queue(#[from] QueueError),
     #[error("timed out, send it again")]
     Timeout,
+    #[error("it arrived too slowly while many large ones did, send it again")]
+    Crowded,
 }
 
 impl IntoResponse for WebhookError {
@@ -70,7 +73,9 @@ impl IntoResponse for WebhookError {
             Self::NotANotification => StatusCode::BAD_REQUEST,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Keys(_) | Self::Queue(_) | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) | Self::Queue(_) | Self::Timeout | Self::Crowded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         tracing::warn!(http.status = status.as_u16(), reason = %self, "notification request rejected");
         (status, self.to_string()).into_response()
@@ -118,31 +123,41 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
     Ok(())
 }
 
-/// Reads the body and parses it. Anybody can send one, so only a few large ones are held at a time; the
-/// others wait for their turn, and small ones never do. A large one keeps its place for as long as the
-/// answer holds what was read of it.
-async fn read_post<'a>(
-    deps: &'a Deps,
+/// Reads the body and parses it. Only a few large ones are held at a time; the others wait for their turn,
+/// and small ones never do. A large one keeps its place for as long as the answer holds what was read of
+/// it, if it does not trickle.
+async fn read_post(
+    deps: &Deps,
     body: Body,
-) -> Result<(NotificationCollection, Option<SemaphorePermit<'a>>), WebhookError> {
-    let (mut chunks, mut body, mut permit) = (body.into_data_stream(), Vec::new(), None);
-    while let Some(chunk) = chunks.next().await {
+) -> Result<(NotificationCollection, Option<BodyPermit>), WebhookError> {
+    let (mut chunks, mut body) = (body.into_data_stream(), Vec::new());
+    if read_beyond(SMALL_BODY, &mut chunks, &mut body).await?.is_break() {
+        return Ok((parse(&body)?, None));
+    }
+    let rest = read_beyond(MAX_BODY, &mut chunks, &mut body);
+    let read = deps.large_bodies.read_in_place(rest).await.map_err(|_| stopping())?;
+    let (read, place) = read.ok_or(WebhookError::Crowded)?;
+    read.map(drop)?;
+    // Milliseconds, for which no small one waits behind it.
+    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
+    Ok((parsed.map_err(|_| stopping())??, Some(place)))
+}
+
+/// Reads until there is more than `limit` ([`ControlFlow::Continue`]), or no more at all.
+async fn read_beyond(
+    limit: usize,
+    chunks: &mut BodyDataStream,
+    body: &mut Vec<u8>,
+) -> Result<ControlFlow<()>, WebhookError> {
+    while body.len() <= limit {
+        let Some(chunk) = chunks.next().await else { return Ok(ControlFlow::Break(())) };
         let chunk = chunk.map_err(|_| WebhookError::NotANotification)?;
-        let length = body.len() + chunk.len();
-        if length > MAX_BODY {
+        if body.len() + chunk.len() > MAX_BODY {
             return Err(WebhookError::TooLarge);
-        }
-        if length > SMALL_BODY && permit.is_none() {
-            permit = Some(deps.large_body_permits.acquire().await.map_err(|_| stopping())?);
         }
         body.extend_from_slice(&chunk);
     }
-    if permit.is_none() {
-        return Ok((parse(&body)?, None));
-    }
-    // Milliseconds, for which no small one waits behind it.
-    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
-    Ok((parsed.map_err(|_| stopping())??, permit))
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.

@@ -10,6 +10,7 @@ use http::{Method, Request};
 use jiff::SignedDuration;
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenant::decision::{ConsentCapacity, Decision, DecisionKind};
+use roombridge::domain::tenant::policy::ContentPolicy;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use serde_json::json;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use world::entra::ApiTokenSpec;
 use world::test_world::APP_HOST;
 
-use crate::contoso::{Contoso, minutes, seconds};
+use crate::contoso::{Contoso, decisions, minutes, seconds};
 use crate::http_browser::{Browser, Page, send};
 use crate::{TestError, TestResult};
 
@@ -98,7 +99,7 @@ async fn a_page_that_is_asked_for_too_often_says_when_to_come_again() -> TestRes
 async fn a_register_of_any_length_is_read_in_pages() -> TestResult {
     let contoso = Contoso::open().await?;
     let register = Register::new(Arc::clone(&contoso.world.raw_tables));
-    let before = register.list(contoso.tenant_id()?).await?.len();
+    let before = decisions(&contoso.world.raw_tables, contoso.tenant_id()?).await?.len();
     for n in 0..2_500_u32 {
         let about = Some(MailboxId(Uuid::from_u128(u128::from(n % 50))));
         let (text_version, capacity) = (format!("{n}"), ConsentCapacity::Own);
@@ -120,6 +121,60 @@ async fn a_register_of_any_length_is_read_in_pages() -> TestResult {
         browser.get("register.json").await?.json()?.as_array().map(Vec::len),
         Some(before + 2_500)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_register_too_long_for_a_page_is_shown_without_people() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let register = Register::new(Arc::clone(&contoso.world.raw_tables));
+    let (tenant, kind) = (contoso.tenant_id()?, DecisionKind::Erased { released: false });
+    for n in 0..20_001_u32 {
+        let about = Some(MailboxId(Uuid::from_u128(u128::from(n))));
+        let decision = Decision { tenant, at: contoso.now(), by: about, about, kind: kind.clone() };
+        register.add(&decision).await?;
+    }
+    let kind = DecisionKind::Resumed;
+    register.add(&Decision { tenant, at: contoso.now(), by: None, about: None, kind }).await?;
+    let browser = Browser::new(&contoso.world, "consent");
+    browser.sign_in(&administrator(&contoso)).await?;
+    contoso.world.table_faults.reset();
+    let page = browser.get("register").await?;
+    let calls = contoso.world.table_faults.calls();
+    let scans = calls.iter().filter(|call| (call.method, call.target) == ("scan", "Register"));
+    assert_eq!(scans.count(), 22, "21 pages, and the organisation's own entries");
+    assert!(
+        page.text.contains("more than 20,000 entries") && page.text.contains("<td>resumed</td>")
+    );
+    assert!(!page.text.contains("<td>erased</td>"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_organisations_cookie_posts_no_form_of_this_one() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let world = &contoso.world;
+    let fabrikam = world.microsoft.tenant("Fabrikam");
+    world.fixtures().connect(&fabrikam, ContentPolicy::default()).await?;
+    let zoe = fabrikam.person("Zoe");
+    let [ours, theirs, swapped] = [0; 3].map(|_| Browser::new(world, "my-calendar"));
+    ours.sign_in(contoso.ben.id()).await?;
+    theirs.sign_in(zoe.id()).await?;
+    let before = world.rows(Table::Mailboxes).await?;
+    let agree = [("agree", "yes"), ("text_version", "2026-12")];
+    for (session, form) in [(&ours, &theirs), (&theirs, &ours)] {
+        swapped.set_cookies(session.cookies());
+        let csrf = form.last_csrf();
+        let fields = [&[("csrf", csrf.as_str())], &agree[..]].concat();
+        let page = swapped.post_without_csrf("agree", &fields).await?;
+        assert_eq!((page.status, page.heading()), (403, "This form is from an earlier session"));
+    }
+    assert_eq!(world.rows(Table::Mailboxes).await?, before);
+    theirs.submit("agree", &agree).await?;
+    let after = world.rows(Table::Mailboxes).await?;
+    let changed: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0].key.partition.starts_with(fabrikam.id()), "{changed:?}");
     Ok(())
 }
 

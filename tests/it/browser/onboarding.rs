@@ -1,14 +1,12 @@
 //! An organisation comes, its people decide, and it leaves.
 
-use std::sync::Arc;
-
 use roombridge::domain::booking::ObservedState;
-use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use world::exchange::{Meeting, Response};
 
 use super::driver::{Chromium, DESKTOP, PHONE};
 use super::northwind::Northwind;
+use crate::contoso::decisions;
 use crate::{TestError, TestResult};
 
 #[tokio::test]
@@ -71,8 +69,7 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
         let rows = northwind.rows(table).await?;
         assert!(kept || rows.is_empty(), "{table:?}: {rows:?}");
     }
-    let register = Register::new(Arc::clone(&world.tables));
-    assert!(register.list(northwind.tenant.id().parse()?).await?.len() >= 7);
+    assert!(decisions(&world.tables, northwind.tenant.id().parse()?).await?.len() >= 7);
     Ok(())
 }
 

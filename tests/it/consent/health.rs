@@ -5,13 +5,16 @@ use std::sync::Arc;
 use roombridge::domain::ids::{ContentKeyId, MailboxId, TenantId};
 use roombridge::domain::mailbox::Drift;
 use roombridge::domain::tenant::policy::Registration;
+use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{
     Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription, Mailboxes, PollingState,
 };
 use uuid::Uuid;
 use world::fault_injection::Call;
+use world::memory::QueueKind;
 use world::test_world::INVITED_TENANT;
 
+use super::deciding::policy_form;
 use super::unconnected_contoso;
 use crate::contoso::{Contoso, hours, minutes};
 use crate::{TestError, TestResult};
@@ -192,5 +195,33 @@ async fn a_comparison_that_could_not_be_sent_can_be_asked_for_again() -> TestRes
     assert_eq!(contoso.pending_tenant_work(), [""; 0]);
     browser.post("health", &[]).await?;
     assert_eq!(contoso.pending_tenant_work(), ["reconcile-policy"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn neither_page_starts_a_comparison_beside_a_running_one() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    contoso.run_for(minutes(5)).await;
+    browser.post("health", &[]).await?;
+    let running = contoso.tenant_row().await?.ok_or("a row")?.comparing_since;
+    assert!(running.is_some());
+    // Nothing is changed: the policy is carried out once more, and nothing compared.
+    let version = browser.get("policy").await?.value("version");
+    browser.post("policy", &policy_form(&version, &[])).await?;
+    let tasks = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MaintainTenant));
+    assert_eq!(tasks.iter().filter(|task| task.text.contains("resync")).count(), 1, "{tasks:?}");
+    let older = contoso.world.host.dequeue_all().await;
+    contoso.world.clock.advance(minutes(1));
+    // A rehearsal needs a comparison of its own, and the end of the older one does not end it.
+    browser.post("policy", &policy_form(&version, &[("rehearsal", "yes")])).await?;
+    let later = contoso.tenant_row().await?.ok_or("a row")?.comparing_since;
+    assert!(later > running, "{later:?}");
+    for task in older {
+        contoso.world.host.process_message(task).await;
+    }
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.comparing_since, later);
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.comparing_since, None);
     Ok(())
 }

@@ -16,7 +16,6 @@ use jiff::SignedDuration;
 use roombridge::domain::ids::TenantId;
 use roombridge::domain::tenant::decision::{Decision, DecisionKind};
 use roombridge::queue::Queue;
-use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant as TenantRow, Tenants};
 use world::exchange::Processing;
@@ -24,7 +23,7 @@ use world::memory::QueueKind;
 use world::test_world::INVITED_TENANT;
 
 use crate::TestError;
-use crate::contoso::Contoso;
+use crate::contoso::{Contoso, decisions};
 use crate::http_browser::{Browser, Page};
 
 /// Contoso before it knows of Roombridge.
@@ -94,7 +93,7 @@ impl Contoso {
     }
 
     async fn decisions(&self) -> Result<Vec<Decision>, TestError> {
-        Ok(Register::new(Arc::clone(&self.world.raw_tables)).list(TenantId(INVITED_TENANT)).await?)
+        decisions(&self.world.raw_tables, TenantId(INVITED_TENANT)).await
     }
 
     /// What was changed: the policy's name, what it was and what it is.

@@ -5,6 +5,7 @@ mod builder;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock;
 use roombridge::base::http::Http;
@@ -12,6 +13,7 @@ use roombridge::domain::booking::Booking;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::BookingKey;
 use roombridge::domain::ledger::LedgerSlot;
+use roombridge::domain::tenant::decision::Decision;
 use roombridge::graph::PropertyId;
 use roombridge::identity::keys::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
@@ -20,7 +22,8 @@ use roombridge::store::bookings::Bookings;
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::Ledger;
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes};
-use roombridge::store::tables::{Table, TableRow};
+use roombridge::store::register::Register;
+use roombridge::store::tables::{Table, TableRow, Tables};
 use roombridge::{domain::api_call::ApiCall, store::audit::Audit};
 use serde_json::Value;
 use world::exchange::{Invitation, Mailbox, Meeting, Tenant};
@@ -51,6 +54,17 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// All that was decided about a tenant and its people, in order of time.
+pub(crate) async fn decisions(
+    tables: &Arc<dyn Tables>,
+    tenant: TenantId,
+) -> Result<Vec<Decision>, TestError> {
+    let register = Register::new(Arc::clone(tables));
+    let mut all: Vec<Decision> = register.pages(tenant).try_concat().await?;
+    all.sort_by_key(|decision| decision.at);
+    Ok(all)
+}
 
 /// The organisation, in the world `W` that it is in.
 pub(crate) struct Contoso<W = TestWorld> {

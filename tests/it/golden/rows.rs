@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use futures::TryStreamExt as _;
 use jiff::civil::{Date, date};
 use roombridge::base::test_support::SeededRng;
 use roombridge::base::{clock::Clock, test_support::ManualClock};
@@ -555,7 +556,7 @@ async fn register() -> TestResult {
     hold("register", cases, async |tables, decision| {
         let register = Register::new(tables);
         register.add(decision).await?;
-        register.list(TENANT).await
+        register.pages(TENANT).try_concat().await
     })
     .await
 }

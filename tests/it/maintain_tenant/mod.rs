@@ -20,7 +20,7 @@ use roombridge::store::register::Register;
 use roombridge::store::tenants::{Tenant, TenantConnection, Tenants};
 use world::exchange::Mailbox;
 
-use crate::contoso::Contoso;
+use crate::contoso::{Contoso, decisions};
 use crate::{TestError, TestResult};
 
 /// The administrator who connected Contoso.
@@ -79,7 +79,7 @@ impl Contoso {
     }
 
     async fn register(&self) -> Result<Vec<Decision>, TestError> {
-        Ok(Register::new(Arc::clone(&self.world.raw_tables)).list(self.tenant_id()?).await?)
+        decisions(&self.world.raw_tables, self.tenant_id()?).await
     }
 
     async fn expect_mailbox_state(&self, mailbox: &Mailbox) -> Result<MailboxState, TestError> {

@@ -1,6 +1,7 @@
 //! How well we follow the tenant's calendars: in which mode, and what the last comparison of each
 //! calendar with its bookings found. In a rehearsal that is what would be booked.
 
+mod comparison;
 mod stats;
 
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, TryStreamExt as _};
-use jiff::SignedDuration;
 
 use super::{
     authz,
@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     domain::{ids::TenantId, tenant::policy::Room},
-    messages::{ReconcileCursor, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState},
         tenants::Tenant,
@@ -27,6 +26,8 @@ use crate::{
         texts::fill,
     },
 };
+
+pub(super) use comparison::start_comparison;
 
 use stats::{COLUMNS, HealthStats, MailboxHealthRow, PAGE_SIZE, SyncMode};
 
@@ -96,30 +97,11 @@ async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<Health
     Ok(stats)
 }
 
-/// After this a comparison that never ended may be started again: its task was lost.
-const COMPARISON_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
-
 /// POST `health`: has every calendar compared with its bookings, unless that is being done.
 pub(super) async fn compare(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     posted.parse(&[])?;
     let (tenant, etag) = authz::require_connected_tenant(&deps, &posted.user).await?;
-    let now = deps.clock.now();
-    let is_running = tenant
-        .comparing_since
-        .is_some_and(|since| now.duration_since(since).abs() < COMPARISON_TIMEOUT);
-    // Without access there is nothing to compare, and the task would be discarded.
-    if tenant.state.is_active() && !is_running {
-        let comparing = Tenant { comparing_since: Some(now), ..tenant };
-        let etag = deps.tenants.replace(&comparing, &etag).await?;
-        let from = Some(ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-        let kind = TenantTaskKind::ReconcilePolicy { from };
-        if let Err(error) = deps.enqueue_tenant_task(&posted.user, kind).await {
-            // Nothing runs, so the next try may start it.
-            let idle = Tenant { comparing_since: None, ..comparing };
-            deps.tenants.replace(&idle, &etag).await?;
-            return Err(error);
-        }
-    }
+    start_comparison(&deps, &posted.user, tenant, &etag).await?;
     Ok(deps.pages.see_other("health?comparing"))
 }
 

@@ -11,7 +11,7 @@ use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 
-use super::{authz, deps::Deps, exchange_commands::mail_commands};
+use super::{authz, deps::Deps, exchange_commands::mail_commands, health::start_comparison};
 use crate::{
     domain::{
         ids::{GroupId, MailboxId},
@@ -19,7 +19,7 @@ use crate::{
         tenant::{TenantPolicy, decision::DecisionKind},
     },
     graph::{GraphError, TenantGraph},
-    messages::{ReconcileCursor, TenantTaskKind},
+    messages::TenantTaskKind,
     store::tenants::Tenant,
     web::layout::{
         CurrentUser, FieldError, Form, Frame, PageError, PageResult, VerifiedForm, html,
@@ -61,7 +61,7 @@ pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: 
 pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(FIELDS)?;
     let user = &posted.user;
-    let (tenant, etag) = authz::require_connected_tenant(&deps, user).await?;
+    let (mut tenant, mut etag) = authz::require_connected_tenant(&deps, user).await?;
     let (mut policy, mut errors) = validate(&form, deps.pages.texts())?;
     let version = form.text("version").to_owned();
     // The directory is asked only about a form that could be saved.
@@ -74,7 +74,8 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
     }
     let changes = policy_changes(&tenant.policy, &policy);
     // The start of a rehearsal counts what it would book, and its end books what is in the calendars.
-    let compare = changes.is_empty() || policy.rehearsal != tenant.policy.rehearsal;
+    let rehearsal_changes = policy.rehearsal != tenant.policy.rehearsal;
+    let compare = changes.is_empty() || rehearsal_changes;
     if !changes.is_empty() {
         // The row's ETag cannot say this: the form was shown long before the row was read just now.
         if version != policy_version(&tenant.policy) {
@@ -82,20 +83,26 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
         }
         // The evidence first: a crash leaves an entry too many, never a change without one.
         record_changes(&deps, user, changes).await?;
-        let changed = Tenant { policy: policy.clone(), ..tenant };
-        match deps.tenants.replace(&changed, &etag).await {
+        tenant.policy = policy.clone();
+        etag = match deps.tenants.replace(&tenant, &etag).await {
             // Somebody saved between our read and our write: what they chose is shown first.
             Err(error) if error.is_conflict() => {
                 let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
                 let changes = policy_changes(&tenant.policy, &policy);
                 return conflict_page(&deps, user, &tenant, form, changes);
             }
-            replaced => drop(replaced?),
-        }
+            replaced => replaced?,
+        };
+    }
+    if rehearsal_changes {
+        // A comparison that runs began under the other policy: this one takes its place.
+        tenant.comparing_since = None;
     }
     // Also when nothing changed: the task of an earlier save may not have been sent.
-    let from = compare.then(|| ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-    deps.enqueue_tenant_task(user, TenantTaskKind::ReconcilePolicy { from }).await?;
+    if !(compare && start_comparison(&deps, user, tenant, &etag).await?) {
+        let kind = TenantTaskKind::ReconcilePolicy { from: None };
+        deps.enqueue_tenant_task(user, kind).await?;
+    }
     Ok(deps.pages.see_other("policy?saved"))
 }
 
