@@ -187,6 +187,7 @@ impl App {
     fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
+            rooms: self.rooms.clone(),
             bookings: Bookings::new(self.tables()),
             due: DueEntries::new(self.tables()),
             claims: self.claims(),
@@ -264,6 +265,7 @@ impl App {
             graph: self.graph.clone(),
             content_keys: Arc::clone(&self.ports.content_keys),
             digest_keys: self.ports.digest_keys.clone(),
+            resync_horizon: self.settings.graph.resync_horizon,
             dedup: self.dedup.clone(),
             clock: self.clock(),
             rng: self.rng(),

@@ -66,7 +66,7 @@ impl BookingSystem for BuiltInSystem {
         let status = if read.is_ok() { 200 } else { 0 };
         self.log_call(invocation, &key, ("find", status), at);
         let days = read?;
-        let slot = LedgerSlot { holder: key, interval };
+        let slot = LedgerSlot { holder: key, booking: order.id, interval };
         let booked = days.iter().all(|day| day.day.contains(&slot));
         Ok(booked.then(|| order.idempotency_key()))
     }
@@ -79,6 +79,29 @@ impl BookingSystem for BuiltInSystem {
         // The claim that the caller has made is the booking.
         self.log_call(invocation, &order.key, ("put", 200), self.clock.now());
         Ok(())
+    }
+
+    async fn put_all(
+        &self,
+        invocation: &Invocation,
+        orders: &[BookingOrder],
+    ) -> Result<Vec<Option<String>>, BookingSystemError> {
+        let Some(first) = orders.first() else { return Ok(Vec::new()) };
+        let (at, key) = (self.clock.now(), first.key);
+        let dates: Vec<_> =
+            orders.iter().flat_map(|order| order.spec.facts.interval.days()).collect();
+        let read = self.ledger.read(key.tenant, key.room, &dates).await;
+        let status = if read.is_ok() { 200 } else { 0 };
+        self.log_call(invocation, &key, ("put", status), at);
+        let days = read?;
+        let find = |order: &BookingOrder| {
+            let interval = order.spec.facts.interval;
+            let slot = LedgerSlot { holder: order.key, booking: order.id, interval };
+            let wanted = interval.days();
+            let mut of_it = days.iter().filter(|day| wanted.contains(&day.date));
+            of_it.all(|day| day.day.contains(&slot)).then(|| order.idempotency_key())
+        };
+        Ok(orders.iter().map(find).collect())
     }
 
     async fn cancel(

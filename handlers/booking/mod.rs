@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub use built_in::BuiltInSystem;
-pub use claims::{FreeInterval, LedgerClaims};
+pub use claims::{FreeInterval, LedgerClaims, SlotChange};
 
 /// Why a booking system did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,24 @@ pub trait BookingSystem: Send + Sync {
         invocation: &Invocation,
         order: &BookingOrder,
     ) -> Result<(), BookingSystemError>;
+
+    /// Makes or changes several bookings of one room, and looks each up: the system's own name for it, or
+    /// `None` of one that it accepted and does not return.
+    ///
+    /// # Errors
+    /// [`BookingSystemError`]; any of them may exist all the same.
+    async fn put_all(
+        &self,
+        invocation: &Invocation,
+        orders: &[BookingOrder],
+    ) -> Result<Vec<Option<String>>, BookingSystemError> {
+        let mut references = Vec::with_capacity(orders.len());
+        for order in orders {
+            self.put(invocation, order).await?;
+            references.push(self.find(invocation, order).await?);
+        }
+        Ok(references)
+    }
 
     /// Ends every booking made under `id` for this appointment and room; none is fine.
     ///

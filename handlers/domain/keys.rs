@@ -70,6 +70,14 @@ impl DigestKey {
         self.digest(&[b"iCalUId", ical_uid.as_bytes()])
     }
 
+    /// The digest of one occurrence that is an appointment of its own for those who were invited to it
+    /// alone: its own `iCalUId`, and when it was to start, because `iCalUId`s of occurrences have been
+    /// seen to be the series' own (microsoftgraph/microsoft-graph-docs issue 17479, 2022).
+    pub fn occurrence(&self, ical_uid: &str, original_start: Timestamp) -> Digest {
+        let start = original_start.as_second().to_be_bytes();
+        self.digest(&[b"occurrence", ical_uid.as_bytes(), &start])
+    }
+
     /// The digest of a mailbox for one appointment, so that nothing links the appointments of one
     /// person.
     pub fn owner(&self, appointment: Digest, mailbox: MailboxId) -> Digest {
@@ -123,7 +131,28 @@ pub struct BookingKey {
     pub room: RoomId,
 }
 
+/// Names all bookings of one series, of every occurrence and room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SeriesKey {
+    pub tenant: TenantId,
+    /// The master's `iCalUId`, see [`DigestKey::appointment`].
+    pub series: Digest,
+}
+
+impl SeriesKey {
+    /// The partition that holds its bookings.
+    pub fn partition(&self) -> String {
+        format!("{}_{}", self.tenant, self.series)
+    }
+}
+
 impl BookingKey {
+    /// The series that it is an occurrence of; `None` for a single appointment.
+    pub fn series(&self) -> Option<SeriesKey> {
+        let series = SeriesKey { tenant: self.tenant, series: self.appointment };
+        self.original_start.map(|_| series)
+    }
+
     /// The partition that holds all bookings of this appointment (of a whole series).
     pub fn partition(&self) -> String {
         format!("{}_{}", self.tenant, self.appointment)

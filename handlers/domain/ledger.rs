@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{interval::Interval, keys::BookingKey};
+use super::{ids::BookingId, interval::Interval, keys::BookingKey};
 
 /// A taken stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSlot {
+    /// What the booking was found under when it took the time. A series that is moved changes that.
     #[serde(flatten)]
     pub holder: BookingKey,
+    /// The booking that has the time.
+    pub booking: BookingId,
     /// When, whole: also the part before or after this day.
     pub interval: Interval,
 }
@@ -20,10 +23,17 @@ pub struct RoomDay {
     slots: Vec<LedgerSlot>,
 }
 
-/// Another appointment has the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl LedgerSlot {
+    /// Whether it is the same booking's, at the same time.
+    fn is_same(&self, other: &Self) -> bool {
+        (self.booking, self.interval) == (other.booking, other.interval)
+    }
+}
+
+/// Another booking has the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    pub holder: BookingKey,
+    pub slot: Box<LedgerSlot>,
 }
 
 impl RoomDay {
@@ -42,21 +52,21 @@ impl RoomDay {
         self.slots.is_empty()
     }
 
-    /// Whether exactly this slot is taken.
+    /// Whether the booking has exactly this time.
     pub fn contains(&self, slot: &LedgerSlot) -> bool {
-        self.slots.contains(slot)
+        self.slots.iter().any(|taken| taken.is_same(slot))
     }
 
-    /// The day with `slot` taken too. The holder's own other slots are no conflict: a move has both
+    /// The day with `slot` taken too. The booking's own other slots are no conflict: a move has both
     /// until the old one is released.
     ///
     /// # Errors
-    /// [`Conflict`] names the first other holder in the way.
+    /// [`Conflict`] names the first other booking in the way.
     pub fn claim(mut self, slot: LedgerSlot) -> Result<Self, Conflict> {
         let rival =
-            |s: &&LedgerSlot| s.holder != slot.holder && s.interval.overlaps(&slot.interval);
+            |s: &&LedgerSlot| s.booking != slot.booking && s.interval.overlaps(&slot.interval);
         if let Some(rival) = self.slots.iter().find(rival) {
-            return Err(Conflict { holder: rival.holder });
+            return Err(Conflict { slot: Box::new(*rival) });
         }
         if !self.contains(&slot) {
             self.slots.push(slot);
@@ -64,9 +74,9 @@ impl RoomDay {
         Ok(self)
     }
 
-    /// The day without the holder's slots, but for the one it keeps.
-    pub fn release(mut self, holder: BookingKey, keep: Option<Interval>) -> Self {
-        self.slots.retain(|s| s.holder != holder || Some(s.interval) == keep);
+    /// The day without the booking's slots, but for the one it keeps.
+    pub fn release(mut self, booking: BookingId, keep: Option<Interval>) -> Self {
+        self.slots.retain(|s| s.booking != booking || Some(s.interval) == keep);
         self
     }
 }
@@ -92,21 +102,37 @@ mod tests {
 
     fn slot(holder: u128, from: i64, to: i64) -> LedgerSlot {
         let hour = |h: i64| Timestamp::from_second(h * 3600).unwrap();
-        LedgerSlot { holder: key(holder), interval: Interval::new(hour(from), hour(to)).unwrap() }
+        let interval = Interval::new(hour(from), hour(to)).unwrap();
+        LedgerSlot { holder: key(holder), booking: id(holder), interval }
+    }
+
+    fn id(booking: u128) -> BookingId {
+        BookingId(uuid::Uuid::from_u128(booking))
     }
 
     #[test]
     fn a_second_appointment_is_a_conflict_and_the_same_one_is_not() {
         let day = RoomDay::default().claim(slot(1, 9, 10)).unwrap();
-        assert_eq!(day.clone().claim(slot(2, 9, 11)), Err(Conflict { holder: key(1) }));
+        assert_eq!(
+            day.clone().claim(slot(2, 9, 11)),
+            Err(Conflict { slot: Box::new(slot(1, 9, 10)) })
+        );
         assert_eq!(day.clone().claim(slot(1, 9, 10)).unwrap(), day);
         assert_eq!(day.claim(slot(1, 9, 11)).unwrap().slots().len(), 2);
     }
 
     #[test]
+    fn a_booking_that_is_found_under_another_key_is_still_the_same() {
+        let day = RoomDay::default().claim(slot(1, 9, 10)).unwrap();
+        let moved = LedgerSlot { holder: key(7), ..slot(1, 9, 10) };
+        assert!(day.contains(&moved));
+        assert_eq!(day.clone().claim(moved), Ok(day));
+    }
+
+    #[test]
     fn a_release_keeps_what_is_used_and_leaves_others_alone() {
         let day = RoomDay::new(vec![slot(1, 9, 10), slot(1, 11, 12), slot(2, 14, 15)]);
-        let kept = day.release(key(1), Some(slot(1, 11, 12).interval));
+        let kept = day.release(id(1), Some(slot(1, 11, 12).interval));
         assert_eq!(kept.slots(), [slot(1, 11, 12), slot(2, 14, 15)]);
     }
 }

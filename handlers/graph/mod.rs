@@ -24,6 +24,7 @@ pub use calendar::calendar_view::CalendarViewPage;
 pub use calendar::copy_snapshot::{CalendarOwner, CopySnapshot, SkipReason};
 pub use calendar::event_reads::EventRef;
 pub use calendar::events::{Event, EventKind, EventTime, RoomMatch};
+pub use calendar::series::SeriesInstances;
 pub use client::error::{GraphError, RetryCause};
 pub use client::response::NextLink;
 pub use client::send::{Graph, TenantGraph};

@@ -37,6 +37,9 @@ pub enum Origin {
     },
     /// We want to read the event: a resync, a second read.
     Refetch,
+    /// An event that was read for the first time is looked at once more: it may be gone by now. What has
+    /// not changed since is not read any further.
+    Recheck,
     /// The calendar's view no longer lists an event that is stored.
     Unlisted,
     /// A write did not find the event: it may be gone though it can be read, or be there.
@@ -97,7 +100,7 @@ impl EventChange {
     pub fn is_reported_gone(&self) -> bool {
         match self.origin {
             Origin::Notification { deleted, .. } => deleted,
-            Origin::Refetch | Origin::NotFound => false,
+            Origin::Refetch | Origin::Recheck | Origin::NotFound => false,
             Origin::Unlisted => true,
         }
     }
@@ -127,6 +130,10 @@ impl EventChange {
                 (self.origin, self.encrypted_content) = (Origin::NotFound, None);
             }
             (Origin::Refetch, _) | (_, Origin::Refetch) => {
+                (self.origin, self.encrypted_content) = (Origin::Refetch, None);
+            }
+            (Origin::Recheck, Origin::Recheck) => {}
+            (Origin::Recheck, _) | (_, Origin::Recheck) => {
                 (self.origin, self.encrypted_content) = (Origin::Refetch, None);
             }
         }
@@ -172,11 +179,11 @@ impl EventChanges {
         Self { tenant, items: copies.into_iter().map(refetch).collect() }
     }
 
-    /// The same of one copy that a write did not find.
-    pub fn not_found(tenant: TenantId, copy: &CopyLocation, meta: JobMeta) -> Self {
-        let mut changes = Self::refetch(tenant, [copy], meta);
-        changes.items.iter_mut().for_each(|item| item.origin = Origin::NotFound);
-        changes
+    /// The same, for another reason than [`Origin::Refetch`].
+    #[must_use]
+    pub fn because(mut self, origin: Origin) -> Self {
+        self.items.iter_mut().for_each(|item| item.origin = origin);
+        self
     }
 
     /// How long the message may wait: encrypted content not as long as ids.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     event_changes::EventChanges,
     message::{JobMeta, Message},
-    tasks::{BookingJob, MailboxTasks, TenantTask, TenantTaskKind},
+    tasks::{BookingTask, MailboxTasks, TenantTask, TenantTaskKind},
 };
 use crate::{
     domain::{mailbox::MailboxTaskKind, retry::backoff},
@@ -18,9 +18,9 @@ pub enum Job {
     /// To `fetch-event`.
     FetchEvent(EventChanges),
     /// To `create-booking`.
-    CreateBooking(BookingJob),
+    CreateBooking(BookingTask),
     /// To `write-back`.
-    WriteBack(BookingJob),
+    WriteBack(BookingTask),
     /// To `maintain-mailbox`.
     MaintainMailbox(MailboxTasks),
     /// To `maintain-tenant`.
@@ -93,7 +93,10 @@ impl Job {
     fn metas(&mut self) -> Vec<&mut JobMeta> {
         match self {
             Self::FetchEvent(changes) => changes.items.iter_mut().map(|i| &mut i.meta).collect(),
-            Self::CreateBooking(job) | Self::WriteBack(job) => vec![&mut job.meta],
+            Self::CreateBooking(task) | Self::WriteBack(task) => vec![match task {
+                BookingTask::One(job) => &mut job.meta,
+                BookingTask::Series(job) => &mut job.meta,
+            }],
             Self::MaintainMailbox(tasks) => tasks.items.iter_mut().map(|i| &mut i.meta).collect(),
             Self::MaintainTenant(task) => vec![&mut task.meta],
         }
@@ -201,7 +204,7 @@ mod tests {
             ids::{CorrelationId, MailboxId, RoomId, TenantId},
             keys::{BookingKey, Digest},
         },
-        messages::{EventChange, MailboxTask, ReconcileCursor},
+        messages::{BookingJob, EventChange, MailboxTask, ReconcileCursor},
     };
 
     const TENANT: TenantId = TenantId(uuid::Uuid::nil());
@@ -227,8 +230,8 @@ mod tests {
             task(MailboxTaskKind::Renew),
             task(MailboxTaskKind::Resync),
             EventChanges { tenant: TENANT, items: vec![change] }.into(),
-            Job::CreateBooking(BookingJob::new(key, meta())),
-            Job::WriteBack(BookingJob::new(key, meta())),
+            Job::CreateBooking(BookingTask::of(key, meta())),
+            Job::WriteBack(BookingTask::of(key, meta())),
         ]
     }
 
@@ -256,11 +259,13 @@ mod tests {
         assert!((0..9).all(|returns| pause(returns) < pause(returns + 1)));
         assert!(pause(u32::MAX) >= Duration::from_secs(30 * 60));
 
-        let Job::WriteBack(job) = write_back.clone() else { panic!("the last one") };
+        let Job::WriteBack(BookingTask::One(job)) = write_back.clone() else {
+            panic!("the last one")
+        };
         let deferred = BookingJob { meta: JobMeta { deferrals: 1, ..meta() }, ..job };
         let origin = JobOrigin::new(&write_back, JobMeta { returns: 9, ..meta() });
         let own = Duration::from_secs(2);
-        let kept = Enqueue::later(Job::WriteBack(deferred), own).following(&origin, || 0);
+        let kept = Enqueue::later(Job::WriteBack(deferred.into()), own).following(&origin, || 0);
         assert_eq!(kept.delay, own);
         let uncounted = Enqueue::later(write_back, own).following(&origin, || 0);
         assert!(uncounted.delay > own);

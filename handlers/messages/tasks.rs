@@ -7,13 +7,71 @@ use super::message::{JobMeta, Message};
 use crate::domain::{
     appointment::CopyRole,
     ids::{MailboxId, TenantId, hex},
-    keys::{BookingKey, Digest},
+    keys::{BookingKey, Digest, SeriesKey},
     mailbox::MailboxTaskKind,
 };
 
 // === To create-booking and write-back ===
 
-/// A booking to process. Both functions take it, each from its own queue.
+/// What both functions take, each from its own queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BookingTask {
+    One(BookingJob),
+    Series(SeriesJob),
+}
+
+impl BookingTask {
+    /// A job that no due entry sent, for a booking, or for the whole series that it belongs to.
+    pub fn of(key: BookingKey, meta: JobMeta) -> Self {
+        match key.series() {
+            None => BookingJob::new(key, meta).into(),
+            Some(key) => SeriesJob { key, due: None, meta }.into(),
+        }
+    }
+}
+
+impl From<BookingJob> for BookingTask {
+    fn from(job: BookingJob) -> Self {
+        Self::One(job)
+    }
+}
+
+impl From<SeriesJob> for BookingTask {
+    fn from(job: SeriesJob) -> Self {
+        Self::Series(job)
+    }
+}
+
+impl Message for BookingTask {
+    fn tenant(&self) -> TenantId {
+        match self {
+            Self::One(job) => job.key.tenant,
+            Self::Series(job) => job.key.tenant,
+        }
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        match self {
+            Self::One(job) => Some(job.meta),
+            Self::Series(job) => Some(job.meta),
+        }
+    }
+}
+
+/// All bookings of a series to process: of every occurrence and room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesJob {
+    #[serde(flatten)]
+    pub key: SeriesKey,
+    /// The due entry that sent this, which the worker deletes once the whole series is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    #[serde(flatten)]
+    pub meta: JobMeta,
+}
+
+/// A booking to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingJob {
     #[serde(flatten)]
@@ -45,16 +103,6 @@ pub struct HolderCheck {
     /// The copy that was read last. The room's comes before the organizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_read: Option<CopyRole>,
-}
-
-impl Message for BookingJob {
-    fn tenant(&self) -> TenantId {
-        self.key.tenant
-    }
-
-    fn meta(&self) -> Option<JobMeta> {
-        Some(self.meta)
-    }
 }
 
 // === To maintain-mailbox ===

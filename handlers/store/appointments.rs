@@ -27,6 +27,9 @@ pub struct AppointmentCopy {
     pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
+    /// Of a series: what each of its occurrences said that holds a room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub occurrences: Vec<OccurrenceDigest>,
     /// What it said when it was read last, see [`crate::domain::appointment::change_digest`].
     pub change_digest: Digest,
     /// No booking needs it any more, so that nothing is missed when it disappears.
@@ -37,6 +40,15 @@ pub struct AppointmentCopy {
     /// When the mailbox made the version that was read last; older versions are ignored. `None` where
     /// Graph did not say.
     pub last_modified_at: Option<Timestamp>,
+}
+
+/// What one occurrence of a series said when it was read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OccurrenceDigest {
+    /// When it was to start.
+    pub start: Timestamp,
+    /// See [`crate::domain::appointment::change_digest`].
+    pub digest: Digest,
 }
 
 /// The table `Appointments`.
@@ -110,6 +122,31 @@ impl Appointments {
         self.delete(row_key(tenant, copy), None).await
     }
 
+    /// Takes a booking that is deleted out of the pointer of a copy, and removes the pointer with its last
+    /// booking. Where it is changed at the same time, it keeps a key that leads nowhere.
+    pub async fn forget_booking(&self, key: BookingKey, copy: CopyKey) -> Result<(), StoreError> {
+        let Some(start) = key.original_start else {
+            return self.remove(key.tenant, copy).await;
+        };
+        let Some((mut pointer, etag)) = self.get_with_etag(key.tenant, copy).await? else {
+            return Ok(());
+        };
+        pointer.bookings.retain(|booking| *booking != key);
+        let has_other =
+            pointer.bookings.iter().any(|booking| booking.original_start == Some(start));
+        if !has_other {
+            pointer.occurrences.retain(|occurrence| occurrence.start != start);
+        }
+        let written = match pointer.bookings.is_empty() {
+            true => self.remove_version(key.tenant, copy, &etag).await,
+            false => self.replace(&pointer, &etag).await.map(drop),
+        };
+        match written {
+            Err(error) if !error.is_conflict() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// The same, as long as it is the version that was read.
     ///
     /// # Errors
@@ -163,6 +200,7 @@ mod tests {
                 key(1),
                 BookingKey { original_start: Some(at("2026-11-24T09:00:00Z")), ..key(2) },
             ],
+            occurrences: Vec::new(),
             change_digest: Digest(u128::MAX),
             ended: false,
             ends_at: at("2026-11-24T10:00:00Z"),

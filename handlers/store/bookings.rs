@@ -2,12 +2,36 @@
 //! partition is an appointment (a whole series), a row an occurrence and a room. Personal text is in
 //! `IcalUid`, `OrganizerCopy`, `RoomCopy` and `Desired`, and nowhere else.
 
-use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tables::{
+    ETag, KeyRange, Row, RowChange, RowKey, StoreError, Table, TypedTable,
+    typed::MAX_TRANSACTION_CHANGES,
+};
 use crate::domain::{
     booking::Booking,
-    ids::TenantId,
-    keys::{BookingKey, Digest},
+    ids::{BookingId, TenantId},
+    keys::{BookingKey, Digest, SeriesKey},
 };
+
+/// A booking and the version of its row.
+pub type VersionedBooking = (Booking, ETag);
+
+/// One change of a series' bookings. All are made or none.
+#[derive(Debug, Clone)]
+pub enum BookingChange {
+    Insert(Booking),
+    Replace(Booking, ETag),
+    /// The booking is found under another key from now on.
+    Rekey {
+        from: (BookingKey, ETag),
+        to: Booking,
+    },
+}
+
+/// How many bytes of rows are put into one transaction, which takes 4 MiB
+/// (learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11).
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
 
 /// The table `Bookings`.
 pub type Bookings = TypedTable<Booking>;
@@ -28,19 +52,124 @@ impl From<&BookingKey> for RowKey {
 
 impl Bookings {
     /// The booking as it is, and its version.
-    pub async fn get(&self, key: &BookingKey) -> Result<Option<(Booking, ETag)>, StoreError> {
+    pub async fn get(&self, key: &BookingKey) -> Result<Option<VersionedBooking>, StoreError> {
         self.read(&row_key(key)).await
     }
 
-    /// All bookings of an appointment, of every occurrence and room, each with its version.
+    /// The bookings with these keys, as they are. Where more than one of an appointment is asked for, all
+    /// of it are read in one call, and answered.
+    pub async fn get_all(
+        &self,
+        keys: impl IntoIterator<Item = BookingKey>,
+    ) -> Result<BTreeMap<BookingKey, Option<VersionedBooking>>, StoreError> {
+        let mut partitions: BTreeMap<String, BTreeSet<BookingKey>> = BTreeMap::new();
+        for key in keys {
+            partitions.entry(key.partition()).or_default().insert(key);
+        }
+        let mut found = BTreeMap::new();
+        for (partition, keys) in partitions {
+            if let (Some(key), 1) = (keys.first(), keys.len()) {
+                found.insert(*key, self.get(key).await?);
+                continue;
+            }
+            found.extend(keys.into_iter().map(|key| (key, None)));
+            let rows = self.list_partition(partition).await?;
+            found.extend(rows.into_iter().map(|row| (row.0.key, Some(row))));
+        }
+        Ok(found)
+    }
+
+    /// The booking with this id, which was known by `key` once; a series that is moved changes that.
+    pub async fn find(
+        &self,
+        key: &BookingKey,
+        id: BookingId,
+    ) -> Result<Option<Booking>, StoreError> {
+        if let Some((booking, _)) = self.get(key).await?
+            && booking.id == id
+        {
+            return Ok(Some(booking));
+        }
+        let rows = self.list_partition(key.partition()).await?;
+        Ok(rows.into_iter().map(|(booking, _)| booking).find(|booking| booking.id == id))
+    }
+
+    /// All bookings of a series, of every occurrence and room, each with its version.
+    pub async fn list_series(&self, key: SeriesKey) -> Result<Vec<VersionedBooking>, StoreError> {
+        let rows = self.list_partition(key.partition()).await?;
+        Ok(rows.into_iter().filter(|(booking, _)| booking.key.original_start.is_some()).collect())
+    }
+
+    /// All bookings of an appointment, of every occurrence and room.
     pub async fn list_by_appointment(
         &self,
         tenant: TenantId,
         appointment: Digest,
-    ) -> Result<Vec<(Booking, ETag)>, StoreError> {
-        let range = KeyRange::single_partition(format!("{tenant}_{appointment}"));
-        let rows = self.read_all(&range).await?;
+    ) -> Result<Vec<VersionedBooking>, StoreError> {
+        self.list_partition(format!("{tenant}_{appointment}")).await
+    }
+
+    async fn list_partition(&self, partition: String) -> Result<Vec<VersionedBooking>, StoreError> {
+        let rows = self.read_all(&KeyRange::single_partition(partition)).await?;
         Ok(rows.into_iter().map(|(booking, _, etag)| (booking, etag)).collect())
+    }
+
+    /// Makes these changes of one appointment's bookings, many in one transaction; returns the bookings as
+    /// they are now.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when a row has another version by now. What was written before that
+    /// stays.
+    pub async fn write_all(
+        &self,
+        changes: Vec<BookingChange>,
+    ) -> Result<Vec<VersionedBooking>, StoreError> {
+        let mut written = Vec::with_capacity(changes.len());
+        let (mut batch, mut bookings, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for change in changes {
+            let (booking, rows) = Self::row_changes(change)?;
+            let size: usize = rows.iter().map(row_bytes).sum();
+            if batch.len() + rows.len() > MAX_TRANSACTION_CHANGES || bytes + size > BATCH_BYTES {
+                written.extend(self.write_batch(&mut batch, &mut bookings).await?);
+                bytes = 0;
+            }
+            bytes += size;
+            batch.extend(rows);
+            bookings.push(booking);
+        }
+        written.extend(self.write_batch(&mut batch, &mut bookings).await?);
+        Ok(written)
+    }
+
+    async fn write_batch(
+        &self,
+        batch: &mut Vec<RowChange>,
+        bookings: &mut Vec<Booking>,
+    ) -> Result<Vec<VersionedBooking>, StoreError> {
+        let changes = std::mem::take(batch);
+        let is_kept: Vec<bool> =
+            changes.iter().map(|change| !matches!(change, RowChange::Delete(..))).collect();
+        let etags = self.transaction(changes).await?;
+        let etags = etags.into_iter().zip(is_kept).filter_map(|(etag, kept)| kept.then_some(etag));
+        Ok(std::mem::take(bookings).into_iter().zip(etags).collect())
+    }
+
+    fn row_changes(change: BookingChange) -> Result<(Booking, Vec<RowChange>), StoreError> {
+        Ok(match change {
+            BookingChange::Insert(booking) => {
+                let row = Self::encode(booking.key(), &booking)?;
+                (booking, vec![RowChange::Insert(row)])
+            }
+            BookingChange::Replace(booking, etag) => {
+                let row = Self::encode(booking.key(), &booking)?;
+                (booking, vec![RowChange::Replace(row, etag)])
+            }
+            // The two rows change together.
+            BookingChange::Rekey { from: (key, etag), to } => {
+                let insert = RowChange::Insert(Self::encode(to.key(), &to)?);
+                (to, vec![RowChange::Delete(row_key(&key), Some(etag)), insert])
+            }
+        })
     }
 
     /// Whether there is none at all.
@@ -65,6 +194,18 @@ impl Bookings {
     /// [`StoreError::is_conflict`] when there is another version by now.
     pub async fn remove(&self, key: &BookingKey, etag: Option<&ETag>) -> Result<(), StoreError> {
         self.delete(row_key(key), etag).await
+    }
+}
+
+/// The most bytes that a change takes: text is stored as UTF-16.
+fn row_bytes(change: &RowChange) -> usize {
+    match change {
+        RowChange::Insert(row) | RowChange::Replace(row, _) | RowChange::Upsert(row) => row
+            .properties
+            .iter()
+            .map(|(name, value)| 2 * (name.len() + value.to_string().len()))
+            .sum(),
+        RowChange::Delete(..) => 0,
     }
 }
 
@@ -328,10 +469,8 @@ mod tests {
             bookings.insert(&Booking { key, ..plain() }).await.unwrap();
         }
         bookings.insert(&Booking { key: key(2), ..plain() }).await.unwrap();
-        assert_eq!(
-            bookings.list_by_appointment(tenant(9), key(1).appointment).await.unwrap().len(),
-            2
-        );
+        let series = SeriesKey { tenant: tenant(9), series: key(1).appointment };
+        assert_eq!(bookings.list_series(series).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use super::tables::{
 };
 use crate::domain::{
     ids::{MailboxId, TenantId},
-    keys::{BookingKey, Digest},
+    keys::{BookingKey, Digest, SeriesKey},
 };
 
 /// How many transactions remove rows at the same time.
@@ -62,14 +62,25 @@ impl DuePurpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DueSubject {
     Booking(BookingKey),
-    Mailbox { tenant: TenantId, mailbox: MailboxId },
+    /// All bookings of a series have one entry of a purpose together.
+    Series(SeriesKey),
+    Mailbox {
+        tenant: TenantId,
+        mailbox: MailboxId,
+    },
 }
 
 impl DueSubject {
+    /// What entries about a booking name.
+    pub fn of(booking: BookingKey) -> Self {
+        booking.series().map_or(Self::Booking(booking), Self::Series)
+    }
+
     /// Whose it is.
     pub fn tenant(&self) -> TenantId {
         match self {
             Self::Booking(key) => key.tenant,
+            Self::Series(key) => key.tenant,
             Self::Mailbox { tenant, .. } => *tenant,
         }
     }
@@ -125,14 +136,14 @@ impl DueEntry {
         Self { purpose, at, subject, attempt: 0 }
     }
 
-    /// The entry that deletes a booking.
+    /// The entry that deletes a booking, or the bookings of its series that are over.
     pub fn purge(booking: BookingKey, at: Timestamp) -> Self {
-        Self::new(DuePurpose::Purge, at, DueSubject::Booking(booking))
+        Self::new(DuePurpose::Purge, at, DueSubject::of(booking))
     }
 
-    /// The entry that watches a booking until it is settled.
+    /// The entry that watches a booking, or its whole series, until it is settled.
     pub fn unsettled(booking: BookingKey, at: Timestamp) -> Self {
-        Self::new(DuePurpose::Unsettled, at, DueSubject::Booking(booking))
+        Self::new(DuePurpose::Unsettled, at, DueSubject::of(booking))
     }
 }
 
@@ -205,7 +216,7 @@ impl DueEntries {
             entries.iter().map(|entry| (row_key(entry), entry)).collect();
         let upserts = entries.into_iter().map(|(key, entry)| upsert(key, entry));
         let writes = into_transactions(upserts.collect::<Result<Vec<_>, _>>()?).into_iter();
-        let writes = writes.map(|batch| self.table.transaction(batch));
+        let writes = writes.map(|batch| self.table.transaction(batch).map_ok(drop));
         stream::iter(writes).buffer_unordered(TRANSACTIONS_AT_ONCE).try_collect().await
     }
 
@@ -240,6 +251,7 @@ fn format_hour(at: Timestamp) -> String {
 fn row_key(entry: &DueEntry) -> RowKey {
     let subject = match entry.subject {
         DueSubject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
+        DueSubject::Series(key) => format!("series_{}", key.partition()),
         DueSubject::Mailbox { tenant, mailbox } => format!("mailbox_{tenant}_{mailbox}"),
     };
     let name = entry.purpose.name();

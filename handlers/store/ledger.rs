@@ -100,7 +100,7 @@ impl Ledger {
                 }
             });
         }
-        self.table.transaction(changes).await
+        self.table.transaction(changes).await.map(drop)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::domain::{interval::Interval, keys::BookingKey, ledger::LedgerSlot};
+    use crate::domain::{ids::BookingId, interval::Interval, keys::BookingKey, ledger::LedgerSlot};
     use crate::store::test_support::{CountingTables, at, key, room, tenant};
 
     const TUESDAY: Date = date(2026, 11, 24);
@@ -128,7 +128,8 @@ mod tests {
     fn slot(n: u128, from: &str, to: &str) -> LedgerSlot {
         let start = (n == 2).then(|| at("2026-11-24T22:00:00Z"));
         let holder = BookingKey { original_start: start, ..key(n) };
-        LedgerSlot { holder, interval: Interval::new(at(from), at(to)).unwrap() }
+        let booking = BookingId(uuid::Uuid::from_u128(n));
+        LedgerSlot { holder, booking, interval: Interval::new(at(from), at(to)).unwrap() }
     }
 
     fn overnight(n: u128) -> LedgerSlot {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn released(days: Vec<LedgerDay>, slot: LedgerSlot) -> Vec<LedgerDay> {
-        let free = |d: LedgerDay| LedgerDay { day: d.day.release(slot.holder, None), ..d };
+        let free = |d: LedgerDay| LedgerDay { day: d.day.release(slot.booking, None), ..d };
         days.into_iter().map(free).collect()
     }
 

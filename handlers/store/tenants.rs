@@ -167,7 +167,9 @@ mod tests {
             ids::GroupId,
             tenant::{
                 ConsentMode, Suspension, SuspensionReason,
-                policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
+                policy::{
+                    ContentPolicy, PeoplePolicy, PrivatePolicy, SeriesConflicts, SubjectPolicy,
+                },
             },
         },
         store::test_support::{CountingTables, at, mailbox, tenant},
@@ -235,6 +237,7 @@ mod tests {
             add_in_property: Some("String {1a2b} Name room".into()),
             rich_notifications: true,
             rehearsal: true,
+            series_conflicts: SeriesConflicts::AllOrNothing,
         };
         let connected = TenantConnection {
             connected_by: mailbox(3),

@@ -48,6 +48,7 @@ mod queue;
 mod redaction;
 mod retries;
 mod rich_subscriptions;
+mod series;
 mod simulation;
 mod store;
 mod subscriptions;

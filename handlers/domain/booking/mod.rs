@@ -6,6 +6,7 @@
 
 mod published;
 mod redaction;
+pub mod series;
 mod step;
 
 use jiff::Timestamp;
@@ -109,6 +110,8 @@ pub enum RefusalReason {
     Conflict,
     /// Longer than [`super::interval::MAX_BOOKING_DAYS`] days.
     TooLong,
+    /// Too many dates of its series conflict, see [`super::tenant::policy::SeriesConflicts`].
+    SeriesConflicts,
 }
 
 /// Written before any effect: what a worker is about to do, so that another one can tell what may
@@ -326,6 +329,23 @@ impl Booking {
                 && published.invitation == copies.invitation
         });
         declined && self.copies.room == RoomCopy::Unknown && copies.room_copy().is_some()
+    }
+
+    /// When it is wanted.
+    pub fn wanted_interval(&self) -> Option<Interval> {
+        match &self.desired {
+            DesiredState::Wanted(spec) => Some(spec.facts.interval),
+            DesiredState::Unwanted(_) | DesiredState::Redacted => None,
+        }
+    }
+
+    /// When it is wanted, or else when the room's copy says that it is.
+    pub fn shown_interval(&self) -> Option<Interval> {
+        let shown = match &self.copies.room {
+            RoomCopy::Live { facts, .. } => Some(facts.interval),
+            RoomCopy::Unknown | RoomCopy::Redacted(_) | RoomCopy::Gone => None,
+        };
+        self.wanted_interval().or(shown)
     }
 
     fn refusal(&self) -> Option<BookingRefusal> {

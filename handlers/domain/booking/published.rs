@@ -111,34 +111,45 @@ impl Booking {
         self.intent.is_none() && self.is_in_sync() && (room || self.pending_outcome().is_some())
     }
 
-    /// The outcome that the organizer's copy should carry and does not.
-    pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
-        let event_digest = self.copies.organizer_copy()?.key.digest;
-        let outcome = match (&self.desired, &self.observed) {
+    /// What became of it, as the organizer's copy should say; `None` while that is not known, and where
+    /// there is nothing to say.
+    pub fn outcome(&self) -> Option<BookingOutcome> {
+        match (&self.desired, &self.observed) {
             // The organizer agreed again, and their copy asks for a room that they gave up.
             (
                 DesiredState::Unwanted(EndReason::Abandoned),
                 ObservedState::Nothing | ObservedState::Refused(_),
-            ) => BookingOutcome::Released,
+            ) => Some(BookingOutcome::Released),
+            // Where there is no mark, there is nothing to take back.
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
-                if !self.may_be_marked() {
-                    // There is nothing to take back.
-                    return None;
-                }
-                BookingOutcome::Released
+                self.may_be_marked().then_some(BookingOutcome::Released)
             }
-            (DesiredState::Wanted(_), ObservedState::Booked(_)) => BookingOutcome::Booked,
+            (DesiredState::Wanted(_), ObservedState::Booked(_)) => Some(BookingOutcome::Booked),
             (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Refused(no)) => {
-                BookingOutcome::Refused(no.reason)
+                Some(BookingOutcome::Refused(no.reason))
             }
             (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Nothing)
             | (DesiredState::Unwanted(_) | DesiredState::Redacted, ObservedState::Booked(_)) => {
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The outcome that the organizer's copy should carry and does not.
+    pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
+        let event_digest = self.copies.organizer_copy()?.key.digest;
+        let outcome = self.outcome()?;
         let outcome = PublishedOutcome { event_digest, outcome };
         let is_published = self.published.organizer == Some(outcome) && self.unconfirmed.is_none();
         (!is_published).then_some(outcome)
+    }
+
+    /// Whether the room has accepted what is asked of it now.
+    pub fn is_accepted(&self) -> bool {
+        let DesiredState::Wanted(spec) = &self.desired else { return false };
+        let (time, invitation) = (spec.facts.digests.time, spec.invitation);
+        let accepted = RoomResponse { response: MeetingResponse::Accept, time, invitation };
+        self.published.room == Some(accepted)
     }
 
     /// What the room should answer and has not.

@@ -27,6 +27,16 @@ impl BookingOrder {
     pub fn idempotency_key(&self) -> String {
         format!("{}.{}", self.id, self.generation)
     }
+
+    /// What the booking system has once it was carried out, under its own name for it.
+    pub fn confirmed(&self, reference: String) -> ConfirmedBooking {
+        ConfirmedBooking {
+            interval: self.spec.facts.interval,
+            generation: self.generation,
+            reference,
+            spec_fingerprint: self.spec.fingerprint(),
+        }
+    }
 }
 
 /// The next thing to do.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::policy::ContentPolicy;
+use self::policy::{ContentPolicy, SeriesConflicts};
 use super::ids::{GroupId, MailboxId};
 
 /// A tenant's state. Only an active one is worked for.
@@ -87,6 +87,9 @@ pub struct TenantPolicy {
     /// Whether calendars are compared and counted, and nothing is booked: what connecting would do.
     #[serde(default)]
     pub rehearsal: bool,
+    /// What becomes of a series some of whose dates are taken.
+    #[serde(default, skip_serializing_if = "SeriesConflicts::is_unchanged")]
+    pub series_conflicts: SeriesConflicts,
 }
 
 impl Default for TenantPolicy {
@@ -104,6 +107,7 @@ impl Default for TenantPolicy {
             add_in_property: None,
             rich_notifications: false,
             rehearsal: false,
+            series_conflicts: SeriesConflicts::default(),
         }
     }
 }

@@ -115,6 +115,44 @@ impl ContentPolicy {
     }
 }
 
+/// What becomes of a series some of whose dates are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeriesConflicts {
+    /// The free dates are booked and the others are declined one by one, each of which mails the organizer.
+    /// With more conflicts than that the series is declined once. The limits have the names of Exchange's
+    /// own (learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2026-08).
+    PerDate {
+        /// `MaximumConflictInstances`.
+        maximum_instances: u16,
+        /// `ConflictPercentageAllowed`.
+        percentage_allowed: u8,
+    },
+    AllOrNothing,
+}
+
+impl Default for SeriesConflicts {
+    fn default() -> Self {
+        Self::PerDate { maximum_instances: 10, percentage_allowed: 50 }
+    }
+}
+
+impl SeriesConflicts {
+    pub(super) fn is_unchanged(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a series is declined as a whole that cannot have the room on `conflicts` of its `dates`.
+    pub fn declines(self, conflicts: usize, dates: usize) -> bool {
+        match self {
+            Self::AllOrNothing => conflicts > 0,
+            Self::PerDate { maximum_instances, percentage_allowed } => {
+                conflicts > usize::from(maximum_instances)
+                    || conflicts * 100 > dates * usize::from(percentage_allowed)
+            }
+        }
+    }
+}
+
 /// Who answers the organizer for a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResponseMode {

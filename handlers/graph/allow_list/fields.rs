@@ -50,6 +50,9 @@ pub const EVENT: &[&str] = &[
 /// The second read: only once a managed room was found, and only where the tenant keeps subjects.
 pub const SUBJECT: &[&str] = &["subject"];
 
+/// The same of all occurrences of a series, and whose subject each is.
+pub const INSTANCE_SUBJECT: &[&str] = &["id", "subject"];
+
 /// Looking an event up by its `iCalUId`: its id here, and the `iCalUId` to compare.
 pub const EVENT_LOOKUP: &[&str] = &["id", "iCalUId"];
 
@@ -266,8 +269,16 @@ mod tests {
     #[test]
     fn no_list_names_a_forbidden_word() {
         let orders = [SUBSCRIPTION, RICH_SUBSCRIPTION, RENEWAL, RICH_RENEWAL].concat();
-        let events =
-            [EVENT, SUBJECT, EVENT_LOOKUP, CALENDAR, EVENT_WRITE, &orders, INVITATION_RESPONSE];
+        let events = [
+            EVENT,
+            SUBJECT,
+            INSTANCE_SUBJECT,
+            EVENT_LOOKUP,
+            CALENDAR,
+            EVENT_WRITE,
+            &orders,
+            INVITATION_RESPONSE,
+        ];
         let directory = [USER_IDS, USER, PLACE, CALENDAR_PERMISSION, MEMBERSHIP, MAIL];
         for field in [events.concat(), directory.concat()].concat() {
             for word in FORBIDDEN {

@@ -83,6 +83,7 @@ const CALENDARS_READ: &[(&str, &str)] = &[
     ("GET", "/users/{id}/calendarView"),
     ("GET", "/users/{id}/events"),
     ("GET", "/users/{id}/events/{id}"),
+    ("GET", "/users/{id}/events/{id}/instances"),
 ];
 
 /// What needs to write calendars.
@@ -278,7 +279,9 @@ mod tests {
         match path {
             "/users/{id}/calendar" => fields::CALENDAR,
             "/users/{id}/calendar/calendarPermissions" => fields::CALENDAR_PERMISSION,
-            "/users/{id}/calendarView" | "/users/{id}/events/{id}" => fields::EVENT,
+            "/users/{id}/calendarView"
+            | "/users/{id}/events/{id}"
+            | "/users/{id}/events/{id}/instances" => fields::EVENT,
             "/users/{id}/events" => fields::EVENT_LOOKUP,
             "/users" | "/groups/{id}/transitiveMembers/microsoft.graph.user" => fields::USER_IDS,
             "/users/{id}" => fields::USER,

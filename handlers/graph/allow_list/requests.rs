@@ -25,6 +25,7 @@ pub const CALENDAR_READS: &[&str] = &[
     "/users/{id}/calendarView",
     "/users/{id}/events",
     "/users/{id}/events/{id}",
+    "/users/{id}/events/{id}/instances",
 ];
 
 /// How often calendars were read, and how often a forbidden request was blocked.
@@ -208,6 +209,9 @@ fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<u64, Violati
         ["events"] => options.check_calendar_read(&[fields::EVENT_LOOKUP], false, true),
         ["events", _] => {
             options.check_calendar_read(&[fields::EVENT, fields::SUBJECT], true, false)
+        }
+        ["events", _, "instances"] => {
+            options.check_calendar_read(&[fields::EVENT, fields::INSTANCE_SUBJECT], false, false)
         }
         _ => Err(Violation::Unknown),
     }

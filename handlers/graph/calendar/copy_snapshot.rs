@@ -24,6 +24,16 @@ pub enum CalendarOwner {
     Room(RoomId),
 }
 
+impl CalendarOwner {
+    /// Whether a copy in this calendar says anything about this room: a room's own only about itself.
+    pub fn concerns(self, room: RoomId) -> bool {
+        match self {
+            Self::Person => true,
+            Self::Room(own) => own == room,
+        }
+    }
+}
+
 /// What one copy says, as far as Roombridge is concerned.
 #[derive(Debug, Clone)]
 pub struct CopySnapshot {
@@ -79,11 +89,10 @@ impl CopySnapshot {
             CalendarOwner::Room(room) => vec![room],
             CalendarOwner::Person => matched.rooms.clone(),
         };
-        // Series are not booked yet: their masters and occurrences hold no room for us, so what was
-        // booked as a single appointment ends when it becomes one.
-        let single = match event.kind {
-            EventKind::SingleInstance => true,
-            EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => false,
+        // A master takes place nowhere: its occurrences hold the rooms.
+        let takes_place = match event.kind {
+            EventKind::SingleInstance | EventKind::Occurrence | EventKind::Exception => true,
+            EventKind::SeriesMaster => false,
             EventKind::Unknown => return Err(SkipReason::Ambiguous),
         };
         let has_time = event.time != EventTime::Empty;
@@ -94,7 +103,7 @@ impl CopySnapshot {
             // Free alone says nothing: an organizer may choose it, and a room may show it while an
             // approval is pending.
             let left = role == CopyRole::Room && event.shown_free && event.is_declined_by(room);
-            if single && !left && !event.cancelled && !interval.is_over(now) {
+            if takes_place && !left && !event.cancelled && !interval.is_over(now) {
                 rooms.push((room.id, interval));
                 answered_by_us |= room.response_mode == ResponseMode::RoombridgeDecides;
             }
@@ -167,6 +176,11 @@ impl CopySnapshot {
     /// The digest of a copy that is known and not read (any more); it equals none of a copy that was read.
     pub fn never_read() -> Digest {
         Digest(0)
+    }
+
+    /// The digest of a series that holds a room: what its dates say is compared one by one.
+    pub fn digest_of_series() -> Digest {
+        Digest(2)
     }
 
     /// What a resync compares with the store for a copy that is gone, or holds no room.

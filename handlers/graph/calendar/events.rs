@@ -154,6 +154,29 @@ struct Attendee {
 }
 
 impl Event {
+    /// The occurrence of the series that `master` begins, with what Graph left out of it: attendees have
+    /// been missing on unchanged instances (microsoftgraph/microsoft-graph-docs issue 1795).
+    #[must_use]
+    pub fn completed_by(self, master: &Self) -> Self {
+        Self {
+            is_organizer: self.is_organizer.or(master.is_organizer),
+            organizer: self.organizer.or_else(|| master.organizer.clone()),
+            attendees: self.attendees.or_else(|| master.attendees.clone()),
+            ..self
+        }
+    }
+
+    /// When an occurrence was to start; of one that does not say so, when it starts.
+    pub fn original_start(&self) -> Option<Timestamp> {
+        self.original_start.or(match &self.time {
+            EventTime::Timed(interval) => Some(interval.start()),
+            EventTime::AllDay { first, .. } => {
+                first.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp())
+            }
+            EventTime::Empty | EventTime::Unreadable => None,
+        })
+    }
+
     /// Whether the list of the people and rooms invited could be read.
     pub fn lists_attendees(&self) -> bool {
         self.attendees.is_some()
@@ -199,10 +222,10 @@ impl Event {
         })
     }
 
-    /// The organizer's address, digested for this appointment: the same in all its copies. `None` where
+    /// The organizer's address, digested for the appointment with this `iCalUId`: the same in all its copies. `None` where
     /// it is no SMTP address, which is written in more than one way.
-    pub fn organizer_digest(&self, key: &DigestKey) -> Option<Digest> {
-        organizer_digest(key, self.ical_uid.as_ref()?, self.organizer.as_ref()?)
+    pub fn organizer_digest(&self, key: &DigestKey, ical_uid: &Personal) -> Option<Digest> {
+        organizer_digest(key, ical_uid, self.organizer.as_ref()?)
     }
 
     /// The event as a notification brought it, read as an answer would be; `add_in_property` as in

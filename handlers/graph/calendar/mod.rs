@@ -5,4 +5,5 @@ pub(super) mod copy_snapshot;
 pub(super) mod delegates;
 pub(super) mod event_reads;
 pub(super) mod events;
+pub(super) mod series;
 pub(super) mod writes;

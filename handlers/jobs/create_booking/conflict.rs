@@ -38,11 +38,11 @@ impl BookingWorker<'_> {
         etag: ETag,
         conflict: Conflict,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
-        let Some((holder, _)) = self.deps.bookings.get(&conflict.holder).await? else {
+        let Conflict { slot } = conflict;
+        let Some(holder) = self.deps.bookings.find(&slot.holder, slot.booking).await? else {
             // The slot's booking is gone, so nobody else would ever release the slot.
-            if let DesiredState::Wanted(spec) = &booking.desired {
-                self.deps.claims.release(conflict.holder, &[spec.facts.interval], None).await?;
-            }
+            let room = (slot.holder.tenant, slot.holder.room);
+            self.deps.claims.release(room, slot.booking, &[slot.interval], None).await?;
             return Ok(None);
         };
         if !still_wants(&holder, &booking) {
@@ -92,7 +92,7 @@ impl BookingWorker<'_> {
         let meta = JobMeta { deferrals: 1, ..JobMeta::new(holder.correlation, now) };
         Ok(Some(vec![
             Enqueue::later(
-                Job::CreateBooking(BookingJob::new(holder.key, meta)),
+                Job::CreateBooking(BookingJob::new(holder.key, meta).into()),
                 HOLDER_DELAY.unsigned_abs(),
             ),
             self.requeue(RELEASE_DELAY),
@@ -102,7 +102,7 @@ impl BookingWorker<'_> {
     fn requeue(&self, delay: SignedDuration) -> Enqueue {
         let meta = JobMeta { deferrals: self.job.meta.deferrals + 1, ..self.job.meta };
         let job = BookingJob { meta, ..*self.job };
-        Enqueue::later(Job::CreateBooking(job), delay.unsigned_abs())
+        Enqueue::later(Job::CreateBooking(job.into()), delay.unsigned_abs())
     }
 }
 

@@ -10,6 +10,7 @@
 //! second, and a decline cannot be taken back.
 
 mod conflict;
+mod series;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,17 +20,23 @@ use jiff::SignedDuration;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{BookingSystem, LedgerClaims},
-    domain::booking::{
-        Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
+    domain::{
+        booking::{
+            Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
+        },
+        ids::{RoomId, TenantId},
+        ledger::LedgerSlot,
+        tenant::policy::ResponseMode,
     },
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{BookingJob, JobMeta},
+    messages::{BookingJob, BookingTask, JobMeta, SeriesJob},
     store::{
         bookings::Bookings,
         due::DueEntries,
+        rooms::RoomMap,
         tables::{ETag, MAX_CONFLICT_RETRIES},
         tenants::Tenants,
     },
@@ -45,6 +52,7 @@ const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 #[derive(Clone)]
 pub struct Deps {
     pub(crate) tenants: Tenants,
+    pub(crate) rooms: RoomMap,
     pub(crate) bookings: Bookings,
     pub(crate) due: DueEntries,
     pub(crate) claims: LedgerClaims,
@@ -55,12 +63,28 @@ pub struct Deps {
 
 #[async_trait]
 impl QueueJob for Deps {
-    type Message = BookingJob;
-    type Item = BookingJob;
-    const JOB: fn(BookingJob) -> Job = Job::CreateBooking;
+    type Message = BookingTask;
+    type Item = BookingTask;
+    const JOB: fn(BookingTask) -> Job = Job::CreateBooking;
 
-    async fn run(&self, invocation: &Invocation, job: BookingJob) -> Outcomes<BookingJob> {
-        vec![(job, book(self, invocation, &job).await)].into()
+    async fn run(&self, invocation: &Invocation, task: BookingTask) -> Outcomes<BookingTask> {
+        let result = match &task {
+            BookingTask::One(job) => book(self, invocation, job).await,
+            BookingTask::Series(job) => series::book_series(self, invocation, job).await,
+        };
+        vec![(task, result)].into()
+    }
+}
+
+impl Deps {
+    /// Who answers for a room; `None` when it is no longer managed.
+    async fn response_mode(
+        &self,
+        tenant: TenantId,
+        room: RoomId,
+    ) -> Result<Option<ResponseMode>, JobError> {
+        let rooms = self.rooms.list(tenant).await?;
+        Ok(rooms.iter().find(|managed| managed.id == room).map(|room| room.response_mode))
     }
 }
 
@@ -71,8 +95,11 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
         let now = deps.clock.now();
         let row = deps.bookings.get(&job.key).await?;
         let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > now) else {
-            // Nobody else knows that the due entry has nothing left to watch.
-            deps.due.remove_unsettled(job.key, job.due).await?;
+            // Nobody else knows that the due entry has nothing left to watch. That of a series watches
+            // other dates, too.
+            if job.key.series().is_none() {
+                deps.due.remove_unsettled(job.key, job.due).await?;
+            }
             return Err(JobError::Discard("the booking is gone or over"));
         };
         // The tenant comes after the row, so that a due entry without a booking is removed even
@@ -103,7 +130,12 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
 /// Follows with write-back, under the correlation of the change that it will publish.
 fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
-    Enqueue::now(Job::WriteBack(BookingJob { holder: None, meta, ..*job }))
+    let task = match job.key.series() {
+        None => BookingJob { holder: None, meta, ..*job }.into(),
+        // The answers to a series are given together.
+        Some(key) => SeriesJob { key, due: job.due, meta }.into(),
+    };
+    Enqueue::now(Job::WriteBack(task))
 }
 
 /// One worker on one booking. Each of its steps answers what comes next, or `None` when the row or the
@@ -127,7 +159,8 @@ impl BookingWorker<'_> {
         order: BookingOrder,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let interval = order.spec.facts.interval;
-        let free = match self.deps.claims.availability(booking.key, interval).await? {
+        let slot = LedgerSlot { holder: booking.key, booking: booking.id, interval };
+        let free = match self.deps.claims.availability(slot).await? {
             Ok(free) => free,
             Err(conflict) => return self.resolve_conflict(booking, etag, conflict).await,
         };
@@ -162,12 +195,7 @@ impl BookingWorker<'_> {
                 })?
             }
         };
-        Ok(ConfirmedBooking {
-            interval: order.spec.facts.interval,
-            generation: order.generation,
-            reference,
-            spec_fingerprint: order.spec.fingerprint(),
-        })
+        Ok(order.confirmed(reference))
     }
 
     /// Ends the booking that exists, or may exist. With a `refusal` the room is refused, and an
@@ -239,7 +267,8 @@ impl BookingWorker<'_> {
             // The booking must be known before its earlier times are released, and the intent must
             // last until they are: it is the only record of them.
             let saved = self.save(booking, etag, &intent).await?;
-            self.deps.claims.release(saved.0.key, &stale, keep).await?;
+            let Booking { key, id, .. } = &saved.0;
+            self.deps.claims.release((key.tenant, key.room), *id, &stale, keep).await?;
             saved
         };
         let (booking, _) = self.save(booking.clear_intent(), etag, &intent).await?;

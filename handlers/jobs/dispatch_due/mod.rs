@@ -26,7 +26,7 @@ use crate::{
     domain::{ids::CorrelationId, tenant::TenantState},
     host::{InvocationContext, InvocationError, TimerFunction, TimerTick},
     jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{BookingJob, JobMeta, TenantTask, TenantTaskKind},
+    messages::{BookingJob, JobMeta, SeriesJob, TenantTask, TenantTaskKind},
     queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
     store::{
         due::{DueList, DueSubject},
@@ -143,11 +143,16 @@ async fn dispatch_unsettled(deps: &Deps, stop_at: Timestamp) -> Result<DispatchC
             }
             let (mut moves, mut jobs) = (Vec::new(), Vec::new());
             for entry in chunk {
-                let DueSubject::Booking(key) = entry.subject else { continue };
                 let next = reschedule(deps, entry, now, SignedDuration::ZERO);
-                let job = BookingJob::new(key, new_meta(deps, now));
-                let job = BookingJob { due: Some(next.at), ..job };
-                jobs.push(Enqueue::now(Job::CreateBooking(job)));
+                let (due, meta) = (Some(next.at), new_meta(deps, now));
+                let task = match entry.subject {
+                    DueSubject::Booking(key) => {
+                        BookingJob { due, ..BookingJob::new(key, meta) }.into()
+                    }
+                    DueSubject::Series(key) => SeriesJob { key, due, meta }.into(),
+                    DueSubject::Mailbox { .. } => continue,
+                };
+                jobs.push(Enqueue::now(Job::CreateBooking(task)));
                 moves.push((*entry, next));
             }
             send_and_reschedule(deps, &moves, jobs).await?;

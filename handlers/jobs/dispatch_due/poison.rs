@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     domain::{ids::TenantId, keys::Digest},
-    messages::{BookingJob, EventChanges, JobMeta, MailboxTasks, Message, TenantTask},
+    messages::{BookingTask, EventChanges, JobMeta, MailboxTasks, Message, TenantTask},
     queue::Queue,
     store::failures::Failure,
 };
@@ -21,7 +21,7 @@ pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure 
             }
             tenant_and_meta::<EventChanges>(text)
         }
-        Queue::CreateBooking | Queue::WriteBack => tenant_and_meta::<BookingJob>(text),
+        Queue::CreateBooking | Queue::WriteBack => tenant_and_meta::<BookingTask>(text),
         Queue::MaintainMailbox => tenant_and_meta::<MailboxTasks>(text),
         Queue::MaintainTenant => tenant_and_meta::<TenantTask>(text),
     };
@@ -62,7 +62,7 @@ mod tests {
     fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
         let noon = at("2026-11-24T12:00:00Z");
         let meta = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
-        let job = BookingJob::new(key(1), meta);
+        let job = BookingTask::of(key(1), meta);
         let task = MailboxTask::new(mailbox(1), MailboxTaskKind::Resync, meta);
         let tasks = MailboxTasks::one(tenant(9), task);
         let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);

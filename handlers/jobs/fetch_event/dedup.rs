@@ -64,7 +64,7 @@ pub(super) fn merge_duplicates(items: Vec<EventChange>) -> Vec<EventChange> {
 fn notification_key(item: &EventChange) -> (MailboxId, EventId, Option<u64>) {
     let nonce = match item.origin {
         Origin::Notification { nonce, .. } => Some(nonce),
-        Origin::Refetch | Origin::Unlisted | Origin::NotFound => None,
+        Origin::Refetch | Origin::Recheck | Origin::Unlisted | Origin::NotFound => None,
     };
     (item.mailbox, item.event.clone(), nonce)
 }
@@ -75,6 +75,7 @@ fn skippable_version(item: &EventChange) -> Option<Digest> {
         Origin::Notification { deleted: false, version, .. } => version,
         Origin::Notification { deleted: true, .. }
         | Origin::Refetch
+        | Origin::Recheck
         | Origin::Unlisted
         | Origin::NotFound => None,
     }

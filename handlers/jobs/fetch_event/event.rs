@@ -2,14 +2,14 @@
 
 use jiff::SignedDuration;
 
-use super::{Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler};
+use super::{Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler, report::CopyReport};
 use crate::{
     domain::{
         appointment::{CopyRole, Observation},
         keys::Digest,
         personal::Personal,
     },
-    graph::{CalendarOwner, CopySnapshot, Event, GraphError, RetryCause, SkipReason},
+    graph::{CalendarOwner, CopySnapshot, Event, EventKind, GraphError, RetryCause, SkipReason},
     jobs::runner::job::{JobError, JobResult},
     messages::{EventChange, Origin},
     store::mailboxes::BookingDisposition,
@@ -39,6 +39,12 @@ impl Batch<'_> {
                 "Graph returned an older version than the stored one",
             ));
         }
+        let is_part = matches!(event.kind, EventKind::Occurrence | EventKind::Exception);
+        if let Some(master) = event.series_master.as_ref().filter(|_| is_part)
+            && let Some(master) = self.read_master(item, master).await?
+        {
+            return self.follow_master(item, stored, master).await;
+        }
         if item.is_reported_gone() || item.origin == Origin::NotFound || stored.is_known_gone() {
             // A deleted event can still be read by its immutable id; the calendar decides.
             let ical_uid = event.ical_uid.as_ref().or(stored.ical_uid());
@@ -48,24 +54,12 @@ impl Batch<'_> {
                 return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
             }
         }
+        if event.kind == EventKind::SeriesMaster {
+            return self.handle_series(item, stored, event).await;
+        }
         let now = self.deps.clock.now();
-        let snapshot = match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
-            Ok(snapshot) => snapshot,
-            Err(SkipReason::AttendeeCopy) => {
-                return Err(JobError::Discard("the copy is an attendee's"));
-            }
-            Err(SkipReason::Ambiguous) if stored.bookings.is_empty() => {
-                return Err(JobError::Discard(
-                    "the event cannot be read, and nothing is booked for it",
-                ));
-            }
-            Err(SkipReason::Ambiguous) => {
-                return Err(JobError::fail("what the event is or who is invited cannot be read"));
-            }
-            Err(SkipReason::UnreadableTime) => {
-                return Err(JobError::fail("the event's times cannot be parsed"));
-            }
-        };
+        let snapshot = CopySnapshot::from_event(&event, stored.calendar, self.rooms, now)
+            .map_err(|reason| stored.why_skipped(reason))?;
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
             return Err(JobError::Discard("no managed room"));
         }
@@ -83,7 +77,8 @@ impl Batch<'_> {
             }
             CopyRole::Organizer | CopyRole::Room => None,
         };
-        Reconciler::new(self, item, stored).apply_copy(&snapshot, event, subject).await
+        let report = CopyReport::of_single(self, event, snapshot, subject.as_ref());
+        Reconciler::new(self, item, stored).apply_copy(report).await
     }
 
     pub(super) async fn handle_missing(
@@ -164,5 +159,21 @@ impl Batch<'_> {
             | (CalendarOwner::Room(_), _) => Observation::Withdrawn,
         };
         Reconciler::new(self, item, stored).apply_absence(observation).await
+    }
+}
+
+impl StoredState {
+    /// Why nothing can be done with an event that says nothing that may be acted on.
+    pub(super) fn why_skipped(&self, reason: SkipReason) -> JobError {
+        match reason {
+            SkipReason::AttendeeCopy => JobError::Discard("the copy is an attendee's"),
+            SkipReason::Ambiguous if self.bookings.is_empty() => {
+                JobError::Discard("the event cannot be read, and nothing is booked for it")
+            }
+            SkipReason::Ambiguous => {
+                JobError::fail("what the event is or who is invited cannot be read")
+            }
+            SkipReason::UnreadableTime => JobError::fail("the event's times cannot be parsed"),
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn with_notification(
                 Origin::Notification { nonce, .. } => {
                     item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
                 }
-                Origin::Refetch | Origin::Unlisted | Origin::NotFound => false,
+                Origin::Refetch | Origin::Recheck | Origin::Unlisted | Origin::NotFound => false,
             })
     };
     let mut notified: Vec<_> = mailboxes.into_values().flatten().filter(has_come).collect();

@@ -10,6 +10,9 @@
 //! two copies name different times, the other one is read again as well: one of them was read too
 //! early.
 //!
+//! Of a series the master is read, and then all its dates (`series`). What a copy says is then the same
+//! for both (`report`): which rooms are held when, booking by booking.
+//!
 //! In a rehearsal nothing is read and nothing is booked. What a withdrawn mailbox had said is
 //! forgotten all the same.
 
@@ -18,6 +21,8 @@ mod dedup;
 mod event;
 mod last_notification;
 mod reconcile;
+mod report;
+mod series;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -76,6 +81,8 @@ pub struct Deps {
     pub(crate) graph: Graph,
     pub(crate) content_keys: Arc<ContentKeys>,
     pub(crate) digest_keys: DigestKeys,
+    /// Until how far ahead the dates of a series are booked.
+    pub(crate) resync_horizon: SignedDuration,
     pub(crate) dedup: DedupCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
@@ -317,7 +324,7 @@ impl Batch<'_> {
         };
         let delay = waiting.not_before.duration_since(self.deps.clock.now());
         let delay = delay.max(SignedDuration::ZERO).unsigned_abs();
-        add_job(result, Enqueue::later(Job::CreateBooking(waiting.job), delay));
+        add_job(result, Enqueue::later(Job::CreateBooking(waiting.job.into()), delay));
     }
 
     /// The items of one message are caused by changes of their own.
@@ -357,7 +364,7 @@ impl Batch<'_> {
         let allowed = match item.origin {
             Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
             // This is how what a withdrawn mailbox said is forgotten.
-            Origin::Refetch | Origin::Unlisted | Origin::NotFound => true,
+            Origin::Refetch | Origin::Recheck | Origin::Unlisted | Origin::NotFound => true,
         };
         if !allowed {
             return Err(JobError::Discard(
@@ -377,10 +384,9 @@ impl Batch<'_> {
         }
         let pointer = deps.appointments.get_with_etag(tenant.id, self.copy_key(item)).await?;
         let (pointer, pointer_etag) = pointer.unzip();
-        let mut bookings = BTreeMap::new();
-        for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
-            bookings.insert(*key, deps.bookings.get(key).await?);
-        }
+        let keys = pointer.iter().flat_map(|pointer| pointer.bookings.iter().copied());
+        let mut bookings = deps.bookings.get_all(keys).await?;
+        bookings.retain(|key, _| calendar.concerns(key.room));
         let mailbox_state = mailbox.state;
         Ok(StoredState { calendar, mailbox_state, pointer, pointer_etag, bookings })
     }

@@ -6,6 +6,7 @@
 //! The renewals of one message go to Graph together.
 
 mod create;
+mod differences;
 mod renew;
 mod resync;
 mod unsubscribe;

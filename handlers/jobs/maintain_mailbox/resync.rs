@@ -9,14 +9,14 @@
 //! question is asked again later. By then what was missed is booked, and where that was published
 //! to Outlook, a healthy subscription has delivered the echo of our own write.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::worker::{MailboxWorker, VersionedMailbox};
+use super::{
+    differences::Differences,
+    worker::{MailboxWorker, VersionedMailbox},
+};
 use crate::{
     domain::{
         ids::{EventId, MailboxId, RoomId},
@@ -30,17 +30,12 @@ use crate::{
     },
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{MailboxTaskKind, Origin},
-    store::{
-        appointments::AppointmentCopy,
-        mailboxes::{Health, LAST_NOTIFICATION_RESOLUTION, Mailbox, MailboxKind},
-    },
+    store::mailboxes::{Health, LAST_NOTIFICATION_RESOLUTION, Mailbox, MailboxKind},
 };
 
 /// How many pages of a calendar are read: 20,000 events until the horizon, many times what people
 /// have. A calendar whose pages go on, or come again, is not compared to its end.
 const MAX_PAGES: usize = 200;
-/// How long after its end a copy is surely purged.
-const PURGE_GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// For how long counts that have not changed are not written again, so that comparing a mailbox in
 /// which nothing changes stays cheap, and a daily comparison still updates its row.
 const HEALTH_WRITE_INTERVAL: SignedDuration = SignedDuration::from_hours(20);
@@ -77,59 +72,32 @@ impl MailboxWorker<'_> {
         // The store before the calendar: what changes in between is only fetched once too often.
         let key = self.deps.digest_keys.get().await?;
         let stored = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
-        let mut stored: HashMap<Digest, AppointmentCopy> =
-            stored.into_iter().map(|copy| (copy.event_digest, copy)).collect();
-        let gone = CopySnapshot::digest_when_gone();
-        let mut drift = Drift { at: now, missing: 0, orphaned: 0, different: 0 };
-        let mut events = Vec::new();
+        let mut found = Differences::new(now, &key, stored);
         let mut pages = CalendarPages::new(&self.graph, mailbox.id, now, until);
         while let Some(page) = pages.next_page().await? {
             for event in page.events {
-                let before = stored.remove(&key.event(&event.id));
-                let before = before.map(|copy| copy.change_digest);
                 let present = match CopySnapshot::from_event(&event, owner, rooms, now) {
                     // It is there, and what it says is unknown, so nothing follows.
-                    Err(SkipReason::Ambiguous) => continue,
-                    // Nothing can be booked for it, so nothing is missing.
-                    Ok(_) if event.ical_uid.is_none() && before.is_none() => continue,
-                    present => present.ok(),
+                    Err(SkipReason::Ambiguous) => {
+                        found.set_aside(&event);
+                        continue;
+                    }
+                    present => present.ok().filter(|copy| !copy.rooms.is_empty()),
                 };
-                let present = present.filter(|copy| !copy.rooms.is_empty());
-                let present = present.map(|copy| copy.change_digest(&key));
-                let count = match (before.filter(|before| *before != gone), present) {
-                    (None, Some(_)) => &mut drift.missing,
-                    (Some(_), None) => &mut drift.orphaned,
-                    (Some(before), Some(present)) if before != present => &mut drift.different,
-                    // A copy without a managed room that was never stored is nobody's business.
-                    (None, None) | (Some(_), Some(_)) => continue,
-                };
-                *count = count.saturating_add(1);
-                events.push((event.id, Origin::Refetch));
+                found.add(&event, present.as_ref());
             }
             // It is there, so it is not gone; and what it says is unknown, so nothing follows.
             for event in &page.unreadable {
                 tracing::warn!("calendar event cannot be parsed");
-                stored.remove(&key.event(event));
+                found.set_aside_unreadable(event);
             }
         }
-        if !pages.is_complete() {
+        let is_complete = pages.is_complete();
+        if !is_complete {
             tracing::warn!(pages = MAX_PAGES, "calendar has no end; nothing is taken for gone");
-            stored.clear();
         }
-        // Left are copies that are not in the calendar any more. What is over is purged soon, and
-        // counts only when that has not happened in time.
-        let is_left_over = |copy: &AppointmentCopy| {
-            let awaits_purge = copy.ends_at <= now && now < copy.ends_at + PURGE_GRACE;
-            let is_missed = !copy.ended && copy.change_digest != gone;
-            is_missed && !awaits_purge && copy.ends_at <= until
-        };
-        let left_over = stored.into_values().filter(is_left_over);
-        for event in left_over.filter_map(|copy| copy.event) {
-            drift.orphaned = drift.orphaned.saturating_add(1);
-            events.push((event, Origin::Unlisted));
-        }
-        events.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(Comparison { drift, events, is_complete: pages.is_complete() })
+        let (drift, events) = found.into_drift(is_complete, until);
+        Ok(Comparison { drift, events, is_complete })
     }
 
     /// Stores the counts, unless the row has them already. Another worker that was faster has more

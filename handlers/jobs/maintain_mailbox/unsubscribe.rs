@@ -4,13 +4,20 @@
 //! again, finds a mailbox that would accept it. Each run does what is left to do, and the due entry
 //! brings the next one.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::worker::{MailboxWorker, VersionedMailbox, subscription_id, without_subscription};
 use crate::{
     domain::{
         appointment::CopyRole,
-        keys::BookingKey,
+        booking::Booking,
+        ids::{EventId, MailboxId, RoomId},
+        keys::{BookingKey, Digest},
         retry::{backoff, is_exhausted},
         tenant::decision::ConsentCapacity,
     },
@@ -177,8 +184,10 @@ impl MailboxWorker<'_> {
             CopyRole::Organizer => {}
             CopyRole::Room => return Ok(()),
         }
+        // The dates of a series have one property together.
+        let cleared = Mutex::new(BTreeSet::new());
         for key in &copy.bookings {
-            self.remove_for_booking(copy, key).await?;
+            self.remove_for_booking(copy, key, &cleared).await?;
         }
         Ok(())
     }
@@ -188,8 +197,9 @@ impl MailboxWorker<'_> {
         &self,
         copy: &AppointmentCopy,
         key: &BookingKey,
+        cleared: &Mutex<BTreeSet<(RoomId, Digest)>>,
     ) -> Result<(), JobError> {
-        let cleared = self.deps.bookings.update(key, None, |booking| async {
+        let done = self.deps.bookings.update(key, None, |booking| async {
             let Some(mut booking) = booking else { return Ok(Update::Unchanged(())) };
             let now = self.now();
             if let Some(lease) = booking.publish_lease.filter(|_| booking.has_publish_lease(now)) {
@@ -197,29 +207,36 @@ impl MailboxWorker<'_> {
                 let rest = lease.lease_until.duration_since(now);
                 return Err(JobError::retry_after(rest, "a worker is publishing to Outlook"));
             }
-            if !booking.may_be_marked_in(copy.event_digest)
-                || !self.clear_property(copy, key).await?
-            {
+            let (event, digest) = marked_event(copy, &booking);
+            if !booking.may_be_marked_in(digest) {
                 return Ok(Update::Unchanged(()));
             }
-            booking.forget_mark_in(copy.event_digest);
+            let of_room = (key.room, digest);
+            let is_cleared =
+                cleared.lock().unwrap_or_else(PoisonError::into_inner).contains(&of_room);
+            if !is_cleared && !self.clear_property(copy.mailbox, event.as_ref(), key).await? {
+                return Ok(Update::Unchanged(()));
+            }
+            cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(of_room);
+            booking.forget_mark_in(digest);
             Ok(Update::Write(booking, ()))
         });
         let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");
-        cleared.await?.ok_or_else(conflict)
+        done.await?.ok_or_else(conflict)
     }
 
     /// Whether all was done that can be done; `false` while the tenant's access is lost, which may
     /// come back.
     async fn clear_property(
         &self,
-        copy: &AppointmentCopy,
+        mailbox: MailboxId,
+        event: Option<&EventId>,
         key: &BookingKey,
     ) -> Result<bool, JobError> {
         // Our property is gone with the copy.
-        let Some(event) = &copy.event else { return Ok(true) };
+        let Some(event) = event else { return Ok(true) };
         let property = PropertyId::outcome(key.room);
-        match self.graph.clear_property(copy.mailbox, event, &property).await {
+        match self.graph.clear_property(mailbox, event, &property).await {
             Ok(_) => Ok(true),
             // The mailbox alone is closed to us, and nothing can be done about it.
             Err(
@@ -236,6 +253,20 @@ impl MailboxWorker<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Which event of the copy our property may be on: the copy's own, or one date of a series, to which a room
+/// was invited alone.
+fn marked_event(copy: &AppointmentCopy, booking: &Booking) -> (Option<EventId>, Digest) {
+    let part = booking.copies.organizer_copy().filter(|part| {
+        part.key.mailbox == copy.mailbox && booking.may_be_marked_in(part.key.digest)
+    });
+    match part {
+        Some(part) if !booking.may_be_marked_in(copy.event_digest) => {
+            (part.event.clone(), part.key.digest)
+        }
+        Some(_) | None => (copy.event.clone(), copy.event_digest),
     }
 }
 

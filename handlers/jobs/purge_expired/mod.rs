@@ -8,6 +8,8 @@
 //! due entries: whole days are deleted, once a day, and the next day makes up for one that was
 //! missed.
 
+mod series;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -133,7 +135,11 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobErr
 
 /// Whether the booking was deleted; `false` when the entry watches nothing any more.
 async fn purge_booking(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, StoreError> {
-    let DueSubject::Booking(key) = entry.subject else { return Ok(false) };
+    let key = match entry.subject {
+        DueSubject::Booking(key) => key,
+        DueSubject::Series(key) => return series::purge_series(deps, key, entry.at, now).await,
+        DueSubject::Mailbox { .. } => return Ok(false),
+    };
     let read = match deps.bookings.get(&key).await {
         // Nothing can use it, and its time is over: it must not stay because it is broken.
         Err(StoreError::Unreadable { .. }) => {
@@ -162,12 +168,16 @@ async fn delete_booking(
         booking.confirmed().map(|held| held.interval).into_iter().collect();
     intervals.extend(booking.intervals_to_release());
     if !intervals.is_empty() {
-        deps.claims.release(key, &intervals, None).await?;
+        deps.claims.release((key.tenant, key.room), booking.id, &intervals, None).await?;
     }
     for copy in &booking.known_copies {
-        deps.appointments.remove(key.tenant, *copy).await?;
+        deps.appointments.forget_booking(key, *copy).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
+    // What watches a series watches its other dates, too.
+    if key.series().is_some() {
+        return Ok(());
+    }
     deps.due.remove_unsettled(key, booking.unsettled_due).await
 }
 

@@ -6,8 +6,8 @@ use crate::{
     domain::ids::TenantId,
     jobs::runner::job::Job,
     messages::{
-        BookingJob, EventChange, EventChanges, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks,
-        TenantTask,
+        BookingJob, BookingTask, EventChange, EventChanges, JobMeta, MailboxTask, MailboxTaskKind,
+        MailboxTasks, SeriesJob, TenantTask,
     },
 };
 
@@ -66,28 +66,40 @@ impl JobItem for EventChange {
     }
 }
 
-impl JobItem for BookingJob {
+impl JobItem for BookingTask {
     type Message = Self;
 
     fn meta(&self) -> JobMeta {
-        self.meta
+        match self {
+            Self::One(job) => job.meta,
+            Self::Series(job) => job.meta,
+        }
     }
 
     fn requeue(&self, _: TenantId, meta: JobMeta) -> Self {
-        Self { meta, ..*self }
+        match *self {
+            Self::One(job) => BookingJob { meta, ..job }.into(),
+            Self::Series(job) => SeriesJob { meta, ..job }.into(),
+        }
     }
 
     fn due(&self) -> Option<Timestamp> {
-        self.due
+        match self {
+            Self::One(job) => job.due,
+            Self::Series(job) => job.due,
+        }
     }
 
     fn is_retried_by_due_entry(&self) -> bool {
-        self.due.is_some()
+        self.due().is_some()
     }
 
-    /// The booking's keys hold digests and no content.
+    /// The keys hold digests and no content.
     fn subject(&self) -> String {
-        format!("{} {}", self.key.partition(), self.key.row())
+        match self {
+            Self::One(job) => format!("{} {}", job.key.partition(), job.key.row()),
+            Self::Series(job) => job.key.partition(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! its own.
 
 mod publish;
+mod series;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +28,7 @@ use crate::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{BookingJob, EventChanges, JobMeta},
+    messages::{BookingJob, BookingTask, EventChanges, JobMeta, Origin},
     store::{
         appointments::Appointments,
         bookings::Bookings,
@@ -62,12 +63,16 @@ pub struct Deps {
 
 #[async_trait]
 impl QueueJob for Deps {
-    type Message = BookingJob;
-    type Item = BookingJob;
-    const JOB: fn(BookingJob) -> Job = Job::WriteBack;
+    type Message = BookingTask;
+    type Item = BookingTask;
+    const JOB: fn(BookingTask) -> Job = Job::WriteBack;
 
-    async fn run(&self, invocation: &Invocation, job: BookingJob) -> Outcomes<BookingJob> {
-        vec![(job, write_back(self, invocation, &job).await)].into()
+    async fn run(&self, invocation: &Invocation, task: BookingTask) -> Outcomes<BookingTask> {
+        let result = match &task {
+            BookingTask::One(job) => write_back(self, invocation, job).await,
+            BookingTask::Series(job) => series::write_back_series(self, invocation, job).await,
+        };
+        vec![(task, result)].into()
     }
 }
 
@@ -89,7 +94,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
     }
     if !booking.is_in_sync() {
         let job = BookingJob { holder: None, ..*job };
-        return Ok(vec![Enqueue::now(Job::CreateBooking(job))]);
+        return Ok(vec![Enqueue::now(Job::CreateBooking(job.into()))]);
     }
     let rooms = deps.rooms.list(tenant.id).await?;
     let room = rooms.iter().find(|room| room.id == job.key.room);
@@ -114,12 +119,17 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         not_found: Vec::new(),
     };
     let published = publisher.publish(booking.clone(), etag).await;
-    published.map_err(|error| keep_one_chain(deps, job, &booking, error))
+    published.map_err(|error| keep_one_chain(deps, job.due, &booking, error))
 }
 
 /// Ends the job's own retries where the due entry has taken over, and records a failure once that has
 /// lasted for too long. The entry stays, because what is refused may be allowed again.
-fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobError) -> JobError {
+fn keep_one_chain(
+    deps: &Deps,
+    own_due: Option<Timestamp>,
+    before: &Booking,
+    error: JobError,
+) -> JobError {
     let now = deps.clock.now();
     let Some(due) = before.unsettled_due.filter(|at| *at <= now) else { return error };
     // A change in between writes another entry, and does not make the wait another one.
@@ -127,14 +137,14 @@ fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobErr
     let limit = since + MAX_DEFERRAL_TIME;
     let is_too_long = now >= limit;
     match error {
-        JobError::Retry { .. } | JobError::AccessLost { .. } if job.due.is_none() => {
+        JobError::Retry { .. } | JobError::AccessLost { .. } if own_due.is_none() => {
             JobError::Discard("the outcome cannot be published; the due entry will retry")
         }
         JobError::Retry { cause, .. } | JobError::AccessLost { cause } if is_too_long => {
             JobError::GiveUp { cause }
         }
         // Access that is lost is left to the due entry, which would record the failure hours late.
-        JobError::AccessLost { cause } if job.due.is_some_and(|next| limit < next) => {
+        JobError::AccessLost { cause } if own_due.is_some_and(|next| limit < next) => {
             JobError::Retry { after: Some(limit.duration_since(now)), cause }
         }
         // The first chain has used up its attempts and has recorded the failure.
@@ -209,10 +219,13 @@ impl Publisher<'_> {
         let tenant = self.job.key.tenant;
         let meta = || JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
         let refetch = self.refetch.iter().map(|at| EventChanges::refetch(tenant, [at], meta()));
-        let not_found = self.not_found.iter().map(|at| EventChanges::not_found(tenant, at, meta()));
+        let not_found = self
+            .not_found
+            .iter()
+            .map(|at| EventChanges::refetch(tenant, [at], meta()).because(Origin::NotFound));
         let mut next: Vec<Enqueue> = refetch.chain(not_found).map(Enqueue::now).collect();
         if more {
-            next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job })));
+            next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job }.into())));
         }
         Ok(next)
     }

@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// When to look again for a room's copy that has not arrived yet.
-const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
 /// How often a job does so.
-const MAX_COPY_DEFERRALS: u32 = 4;
+pub(super) const MAX_COPY_DEFERRALS: u32 = 4;
 /// How often a chain of jobs may have led back to an earlier step when a copy that is not found is read
 /// again: a chain that began with reading the holder of a room has done so once.
-const MAX_RETURNS: u32 = 1;
+pub(super) const MAX_RETURNS: u32 = 1;
 
 impl Publisher<'_> {
     /// Publishes the room's answer, and our property on the organizer's copy.
@@ -136,11 +136,12 @@ impl Publisher<'_> {
 }
 
 /// What the property says. Other programs read these words, so they are never renamed.
-fn outcome_text(outcome: BookingOutcome) -> &'static str {
+pub(super) fn outcome_text(outcome: BookingOutcome) -> &'static str {
     match outcome {
         BookingOutcome::Booked => "booked",
         BookingOutcome::Refused(RefusalReason::Conflict) => "refused: conflict",
         BookingOutcome::Refused(RefusalReason::TooLong) => "refused: too long",
+        BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "refused: series",
         BookingOutcome::Released => "released",
     }
 }

@@ -18,7 +18,7 @@ const PAGE_SIZE: u16 = 1_000;
 
 /// The most changes in one transaction, source:
 /// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
-const MAX_TRANSACTION_CHANGES: usize = 100;
+pub(in crate::store) const MAX_TRANSACTION_CHANGES: usize = 100;
 
 /// These changes as transactions, each of one partition.
 pub(in crate::store) fn into_transactions(
@@ -118,15 +118,15 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
             .ok_or_else(|| StoreError::Refused("the response has no ETag".into()))
     }
 
-    /// Makes all changes (of one partition) or none.
+    /// Makes all changes (of one partition) or none; returns each row's new ETag.
     pub(in crate::store) async fn transaction(
         &self,
         changes: Vec<RowChange>,
-    ) -> Result<(), StoreError> {
-        if !changes.is_empty() {
-            self.tables.apply(self.table, changes).await?;
+    ) -> Result<Vec<ETag>, StoreError> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        self.tables.apply(self.table, changes).await
     }
 
     /// Removes a row, if it still has `etag`. A row that does not exist is as good as removed.
@@ -162,7 +162,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         batch: Vec<RowChange>,
     ) -> Result<u64, StoreError> {
         match self.transaction(batch.clone()).await {
-            Ok(()) => return Ok(batch.len() as u64),
+            Ok(_) => return Ok(batch.len() as u64),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
@@ -170,7 +170,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         let mut removed = 0;
         for delete in batch {
             match self.transaction(vec![delete]).await {
-                Ok(()) => removed += 1,
+                Ok(_) => removed += 1,
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }

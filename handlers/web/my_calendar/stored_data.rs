@@ -236,6 +236,7 @@ fn own_booking(booking: &Booking, copy: &AppointmentCopy, rooms: &[Room]) -> Own
         BookingOutcome::Booked => "booked",
         BookingOutcome::Refused(RefusalReason::Conflict) => "taken",
         BookingOutcome::Refused(RefusalReason::TooLong) => "too_long",
+        BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "series_conflicts",
         BookingOutcome::Released => "released",
     });
     OwnBooking {

@@ -14,7 +14,7 @@ use roombridge::domain::appointment::{DesiredState, Facts};
 use roombridge::domain::booking::Booking;
 use roombridge::store::rooms::RoomMap;
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Recurrence, Response, Role, RoomRules};
+use world::exchange::{Invitation, Response, Role, RoomRules};
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both, room_id};
 use crate::{TestError, TestResult};
@@ -223,26 +223,5 @@ async fn many_at_once_are_read_twenty_a_call() -> TestResult {
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
         assert_eq!(contoso.outcome_on_copy(meeting, anna, aurora)?.as_deref(), Some("booked"));
     }
-    contoso.assert_healthy().await
-}
-
-#[tokio::test]
-async fn a_series_is_left_alone() -> TestResult {
-    let contoso = Contoso::open().await?;
-    let Contoso { tenant, anna, aurora, .. } = &contoso;
-    let daily = Recurrence::daily().times(3);
-    let standup = Invitation::new("Standup", at("09:00"), at("10:00")).room(aurora);
-    tenant.meet(anna, standup.series(daily.clone()))?;
-    contoso.run_for(minutes(10)).await;
-    assert_eq!(contoso.count(Table::Bookings).await?, 0);
-    assert_eq!(contoso.count(Table::Appointments).await?, 0);
-
-    // What was booked as a single meeting and becomes a series is not booked any more.
-    let single = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
-    contoso.run_for(minutes(2)).await;
-    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
-    single.repeat(daily)?;
-    contoso.run_for(minutes(2)).await;
-    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
     contoso.assert_healthy().await
 }

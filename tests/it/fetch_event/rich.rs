@@ -317,7 +317,7 @@ async fn the_older_of_two_contents_processed_at_once_does_not_win() -> TestResul
 }
 
 #[tokio::test]
-async fn a_series_is_read_and_left_alone() -> TestResult {
+async fn the_content_of_a_series_is_not_believed_but_read() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
     let Contoso { anna, aurora, .. } = &contoso;
     let single = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
@@ -326,7 +326,9 @@ async fn a_series_is_read_and_left_alone() -> TestResult {
     single.repeat(Recurrence::daily())?;
     contoso.run_for(minutes(2)).await;
     assert!(event_reads(&contoso) >= 1);
-    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    let instances = contoso.graph_requests("GET", "/users/{id}/events/{id}/instances");
+    assert!(!instances.is_empty());
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-25").await?.len(), 1);
     contoso.assert_healthy().await
 }
 

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use roombridge::domain::appointment::CopyRole;
 use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{CorrelationId, EventId};
-use roombridge::domain::keys::Digest;
+use roombridge::domain::keys::{Digest, SeriesKey};
 use roombridge::messages::{
-    BookingJob, EventChange, EventChanges, HolderCheck, InvalidMessage, Job, JobMeta, MailboxTask,
-    MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, TenantTask, TenantTaskKind,
-    WaitingBooking,
+    BookingJob, BookingTask, EventChange, EventChanges, HolderCheck, InvalidMessage, Job, JobMeta,
+    MailboxTask, MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, SeriesJob,
+    TenantTask, TenantTaskKind, WaitingBooking,
 };
 use roombridge::queue::Queue;
 use serde::Serialize;
@@ -100,6 +100,7 @@ fn event_changes() -> TestResult {
         Queue::FetchEvent,
         vec![
             ("refetch", changes(vec![refetch()])),
+            ("recheck", changes(vec![refetch()]).because(Origin::Recheck)),
             ("refetch-retried", changes(vec![retried.clone()])),
             ("notification", changes(vec![notified(false, Some("W/\"1\""))])),
             ("notification-without-version", changes(vec![notified(false, None)])),
@@ -126,37 +127,41 @@ fn checking() -> BookingJob {
     BookingJob { holder: Some(holder), ..BookingJob::new(single(), meta()) }
 }
 
-fn booking_jobs() -> Vec<(&'static str, BookingJob)> {
+fn booking_tasks() -> Vec<(&'static str, BookingTask)> {
     let plain = BookingJob::new(single(), meta());
     let due = Some(at("2026-11-24T08:05:00.250Z"));
+    let key = SeriesKey { tenant: TENANT, series: occurrence().appointment };
+    let series = SeriesJob { key, due: None, meta: meta() };
     vec![
-        ("single", plain),
-        ("occurrence", BookingJob { key: occurrence(), ..plain }),
-        ("due", BookingJob { due, ..plain }),
-        ("retried", BookingJob { meta: retried_meta(), ..plain }),
-        ("holder", checking()),
-        ("occurrence-due", BookingJob { key: occurrence(), due, ..plain }),
+        ("single", plain.into()),
+        ("occurrence", BookingJob { key: occurrence(), ..plain }.into()),
+        ("due", BookingJob { due, ..plain }.into()),
+        ("retried", BookingJob { meta: retried_meta(), ..plain }.into()),
+        ("holder", checking().into()),
+        ("occurrence-due", BookingJob { key: occurrence(), due, ..plain }.into()),
+        ("series", series.into()),
+        ("series-due", SeriesJob { due, meta: retried_meta(), ..series }.into()),
     ]
 }
 
 /// They counted how often a holder was read, and not which one: it is read from the beginning.
 #[test]
 fn booking_requests_of_the_version_before_are_read() -> TestResult {
-    let plain = BookingJob::new(single(), meta());
+    let plain = BookingTask::of(single(), meta());
     let with_count =
         plain.to_text().replacen(r#""traceparent""#, r#""conflicts":1,"traceparent""#, 1);
-    assert_eq!(BookingJob::from_text(&with_count)?, plain);
+    assert_eq!(BookingTask::from_text(&with_count)?, plain);
     Ok(())
 }
 
 #[test]
 fn booking_requests() -> TestResult {
-    hold(Queue::CreateBooking, booking_jobs(), BookingJob::from_text)
+    hold(Queue::CreateBooking, booking_tasks(), BookingTask::from_text)
 }
 
 #[test]
 fn calendar_writes() -> TestResult {
-    hold(Queue::WriteBack, booking_jobs(), BookingJob::from_text)
+    hold(Queue::WriteBack, booking_tasks(), BookingTask::from_text)
 }
 
 // === maintain-mailbox ===
@@ -291,12 +296,12 @@ fn a_text_that_is_not_a_message_is_refused_with_these_errors() -> TestResult {
     let changes =
         refuse(Queue::FetchEvent, &changes(vec![change]), &parts, EventChanges::from_text)?;
 
-    let job = checking();
+    let job = BookingTask::One(checking());
     let appointment = single().appointment.to_string();
     let parts = [trace, instant, tenant, (&*appointment, "Merger"), ("a0404a", "Merger")];
     let parts = [&parts[..], &[(r#""last_read":"Room""#, r#""last_read":"Merger""#)]].concat();
-    let requests = refuse(Queue::CreateBooking, &job, &parts, BookingJob::from_text)?;
-    let writes = refuse(Queue::WriteBack, &job, &parts, BookingJob::from_text)?;
+    let requests = refuse(Queue::CreateBooking, &job, &parts, BookingTask::from_text)?;
+    let writes = refuse(Queue::WriteBack, &job, &parts, BookingTask::from_text)?;
 
     let parts = [
         trace,

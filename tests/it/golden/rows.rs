@@ -11,19 +11,20 @@ use roombridge::base::test_support::SeededRng;
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::api_call::ApiCall;
 use roombridge::domain::appointment::CopyRole;
-use roombridge::domain::ids::{CorrelationId, GroupId};
+use roombridge::domain::ids::{BookingId, CorrelationId, GroupId};
 use roombridge::domain::keys::Digest;
 use roombridge::domain::ledger::{LedgerSlot, RoomDay};
 use roombridge::domain::mailbox::Drift;
 use roombridge::domain::tenant::decision::{ConsentCapacity, Decision, DecisionKind};
 use roombridge::domain::tenant::policy::{
-    ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, ResponseMode, Room, SubjectPolicy,
+    ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, ResponseMode, Room, SeriesConflicts,
+    SubjectPolicy,
 };
 use roombridge::domain::tenant::{
     ConsentMode, Suspension, SuspensionReason, TenantPolicy, TenantState,
 };
 use roombridge::store::StoreError;
-use roombridge::store::appointments::{AppointmentCopy, Appointments};
+use roombridge::store::appointments::{AppointmentCopy, Appointments, OccurrenceDigest};
 use roombridge::store::audit::Audit;
 use roombridge::store::due::{DueEntries, DueEntry, DueList, DuePurpose, DueSubject};
 use roombridge::store::failures::{Failure as FailureRow, Failures};
@@ -142,6 +143,7 @@ fn decided() -> Tenant {
         add_in_property: Some("String {1a2b} Name room".to_owned()),
         rich_notifications: true,
         rehearsal: true,
+        series_conflicts: SeriesConflicts::AllOrNothing,
     };
     Tenant {
         registration: Registration::Scoped,
@@ -296,6 +298,7 @@ async fn appointments() -> TestResult {
         event_digest: digest_key().event(&parsed("AAMkR_-=")),
         role: CopyRole::Room,
         bookings: vec![],
+        occurrences: vec![],
         change_digest: Digest(0x61a),
         ended: false,
         ends_at: at("2026-11-24T10:00:00Z"),
@@ -310,8 +313,11 @@ async fn appointments() -> TestResult {
         last_modified_at: Some(at("2026-11-24T08:00:00.1234567Z")),
         ..room.clone()
     };
+    let dates = [("2026-11-24T09:00:00Z", 1), ("2026-12-01T09:00:00Z", 2)];
+    let dates = dates.map(|(start, n)| OccurrenceDigest { start: at(start), digest: Digest(n) });
+    let series = AppointmentCopy { occurrences: dates.to_vec(), ..organizer.clone() };
     let over = AppointmentCopy { event: None, ended: true, ..room.clone() };
-    let cases = vec![("room", room), ("organizer", organizer), ("over", over)];
+    let cases = vec![("room", room), ("organizer", organizer), ("series", series), ("over", over)];
     hold("appointments", cases, async |tables, pointer| {
         let appointments = Appointments::new(tables);
         appointments.upsert(pointer).await?;
@@ -352,8 +358,9 @@ async fn ledger() -> TestResult {
     const WEDNESDAY: Date = date(2026, 11, 25);
     let nine = interval("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z");
     let night = interval("2026-11-24T22:00:00.5Z", "2026-11-25T02:00:00Z");
-    let morning = LedgerSlot { holder: occurrence(), interval: nine };
-    let overnight = LedgerSlot { holder: single(), interval: night };
+    let booking = BookingId(uuid::Uuid::from_u128(5));
+    let morning = LedgerSlot { holder: occurrence(), booking, interval: nine };
+    let overnight = LedgerSlot { holder: single(), booking, interval: night };
     let cases = vec![
         ("day", vec![(TUESDAY, RoomDay::new(vec![morning]))]),
         (

@@ -239,9 +239,10 @@ fn the_requests_are_those_that_something_permits() -> TestResult {
 }
 
 /// Every list of `allow_list/fields.rs`, and what it is asked of.
-const LISTS: [(&str, &[&str], &str); 17] = [
+const LISTS: [(&str, &[&str], &str); 18] = [
     ("EVENT", fields::EVENT, "an appointment"),
     ("SUBJECT", fields::SUBJECT, "an appointment, in a request of its own"),
+    ("INSTANCE_SUBJECT", fields::INSTANCE_SUBJECT, "of the dates of a series, in the same case"),
     ("EVENT_LOOKUP", fields::EVENT_LOOKUP, "an appointment that is looked for in another mailbox"),
     ("CALENDAR", fields::CALENDAR, "a calendar"),
     ("CALENDAR_PERMISSION", fields::CALENDAR_PERMISSION, "who may act in a calendar"),

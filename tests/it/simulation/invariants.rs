@@ -361,6 +361,8 @@ impl Case<'_> {
         let Some(interval) = interval else { return };
         let just = match no.reason {
             RefusalReason::TooLong => interval.is_too_long(),
+            // The simulation has no series yet.
+            RefusalReason::SeriesConflicts => false,
             RefusalReason::Conflict => {
                 self.run.history.had_rival(self.room, row.key.appointment, interval)
             }

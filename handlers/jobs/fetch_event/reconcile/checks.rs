@@ -1,6 +1,9 @@
 //! Whether a reading may be taken in: whose copy it is, and whether it is newer than what we did.
 
-use super::{super::CATCH_UP_DELAY, Reconciler};
+use super::{
+    super::{CATCH_UP_DELAY, report::CopyReport},
+    Reconciler,
+};
 use crate::{
     domain::{
         appointment::{CopyReading, CopyRole, ForeignCopy, organizer_digest},
@@ -9,7 +12,7 @@ use crate::{
         keys::{BookingKey, Digest},
         personal::Personal,
     },
-    graph::{CopySnapshot, GraphError},
+    graph::GraphError,
     jobs::runner::job::JobError,
 };
 
@@ -19,15 +22,17 @@ impl Reconciler<'_> {
     /// copy. Asked only when another copy is known.
     pub(super) async fn superseded_event(
         &self,
-        snapshot: &CopySnapshot,
+        report: &CopyReport,
         ical_uid: &Personal,
     ) -> Result<Option<Digest>, JobError> {
-        if snapshot.rooms.is_empty() {
+        if report.held.is_empty() {
             return Ok(None);
         }
         let own = self.batch.copy_key(self.item);
-        let known = self.stored.bookings.values().flatten().find_map(|(booking, _)| {
-            let at = booking.copies.copy(snapshot.role);
+        let rows = self.stored.bookings.values().flatten();
+        let mut of_it = rows.filter(|(row, _)| row.key.appointment == report.appointment);
+        let known = of_it.find_map(|(booking, _)| {
+            let at = booking.copies.copy(report.role);
             at.map(|at| at.key).filter(|at| at.mailbox == own.mailbox && at.digest != own.digest)
         });
         let Some(known) = known else { return Ok(None) };
@@ -62,8 +67,8 @@ impl Reconciler<'_> {
                 None => self.addresses_of(mailbox).await?,
             };
             let digest_key = self.batch.digest_key;
-            let is_wanted =
-                |address| organizer_digest(digest_key, ical_uid, address) == Some(wanted);
+            let uid = reading.ical_uid.as_ref().unwrap_or(ical_uid);
+            let is_wanted = |address| organizer_digest(digest_key, uid, address) == Some(wanted);
             if own.iter().any(is_wanted) {
                 reading.organizer = proof;
             }

@@ -6,13 +6,12 @@ use super::Reconciler;
 use crate::{
     domain::{
         appointment::{CopyLocation, CopyReading, Observation},
-        booking::Booking,
         ids::{EventId, RoomId},
+        keys::BookingKey,
         personal::Personal,
     },
-    graph::{CalendarOwner, CopySnapshot, EventRef, GraphError, RetryCause},
+    graph::{CalendarOwner, CopySnapshot, EventKind, EventRef, GraphError, RetryCause},
     jobs::runner::job::JobError,
-    store::tables::ETag,
 };
 
 /// How long a room is held for a meeting of which its own calendar shows nothing: the meeting may have
@@ -23,11 +22,13 @@ impl Reconciler<'_> {
     /// Whether the room has been held long enough for an invitation that its calendar does not show.
     pub(super) async fn was_never_sent(
         &mut self,
-        row: Option<&(Booking, ETag)>,
+        key: &BookingKey,
         reading: &CopyReading,
         ical_uid: &Personal,
     ) -> Result<bool, JobError> {
-        let (Some((booking, _)), Observation::WithRoom(_)) = (row, &reading.observation) else {
+        let row = self.stored.bookings.get(key);
+        let (Some(Some((booking, _))), Observation::WithRoom(_)) = (row, &reading.observation)
+        else {
             return Ok(false);
         };
         let context = self.context(booking.key.room);
@@ -36,15 +37,31 @@ impl Reconciler<'_> {
         if is_early || !context.room_followed || context.requires_room_copy {
             return Ok(false);
         }
-        let mailbox = booking.key.room.mailbox();
-        let row = self.deps().mailboxes.get(booking.key.tenant, mailbox).await?;
+        let asked = (key.room, key.appointment);
+        if let Some(known) = self.never_sent.get(&asked) {
+            return Ok(*known);
+        }
+        let ical_uid = reading.ical_uid.as_ref().unwrap_or(ical_uid);
+        let never_sent = self.shows_no_invitation(key, ical_uid).await?;
+        self.never_sent.insert(asked, never_sent);
+        Ok(never_sent)
+    }
+
+    /// Asks the room's calendar, if it is followed.
+    async fn shows_no_invitation(
+        &mut self,
+        key: &BookingKey,
+        ical_uid: &Personal,
+    ) -> Result<bool, JobError> {
+        let mailbox = key.room.mailbox();
+        let row = self.deps().mailboxes.get(key.tenant, mailbox).await?;
         if !row.is_some_and(|(room, _)| room.state.is_active()) {
             // No notification would say that the invitation has come after all.
             return Ok(false);
         }
         match self.batch.item_graph(self.item).list_by_ical_uid(mailbox, ical_uid).await {
             Ok(found) => {
-                let invitations = self.copies_that_hold(booking.key.room, found).await?;
+                let invitations = self.copies_that_hold(key.room, found).await?;
                 let never_sent = invitations.is_empty();
                 self.missed_copies.extend(invitations);
                 Ok(never_sent)
@@ -72,7 +89,9 @@ impl Reconciler<'_> {
             let holds = match read {
                 Ok(Some(read)) => {
                     let copy = CopySnapshot::from_event(&read, calendar, self.batch.rooms, now);
-                    copy.map_or(true, |copy| !copy.rooms.is_empty())
+                    // Which dates of a series hold it is read with the copy.
+                    let is_series = read.kind == EventKind::SeriesMaster && !read.cancelled;
+                    copy.map_or(true, |copy| is_series || !copy.rooms.is_empty())
                 }
                 // It was listed a moment ago: whether it holds the room is unknown.
                 Ok(None)

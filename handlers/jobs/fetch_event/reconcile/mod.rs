@@ -6,35 +6,33 @@
 mod checks;
 mod invitation;
 mod pointer;
+mod rekey;
+mod rows;
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use self::invitation::UNSENT_HOLD;
-use super::{Batch, Deps, StoredState};
+use self::{invitation::UNSENT_HOLD, rows::RowReading};
+use super::{
+    Batch, Deps, StoredState,
+    report::{CopyReport, ReportedDates},
+};
 use crate::{
     domain::{
-        appointment::{
-            Copies, CopyContext, CopyLocation, CopyReading, CopyRef, CopyRole, Observation,
-        },
+        appointment::{CopyContext, CopyLocation, CopyReading, CopyRef, CopyRole, Observation},
         booking::Booking,
-        ids::{BookingId, RoomId},
+        ids::RoomId,
         keys::{BookingKey, Digest},
-        personal::Personal,
-        retry::UNSETTLED_RECHECK,
         tenant::policy::ResponseMode,
     },
-    graph::{CopySnapshot, Event},
+    graph::CopySnapshot,
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
-    messages::{BookingJob, EventChange, EventChanges, JobMeta},
-    store::{
-        StoreError,
-        appointments::AppointmentCopy,
-        due::DueEntry,
-        mailboxes::MailboxState,
-        tables::{ETag, MAX_CONFLICT_RETRIES},
-    },
+    messages::{BookingTask, EventChange, EventChanges, JobMeta, Origin},
+    store::{StoreError, appointments::AppointmentCopy, due::DueSubject, mailboxes::MailboxState},
 };
 
 /// When a copy that was read for the first time is read once more: a worker that was slower than a
@@ -46,8 +44,6 @@ const COMPARE_DELAY: Duration = Duration::from_secs(5);
 const LAST_COMPARE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// When a copy is read again that another worker has read meanwhile.
 const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
-/// Over how many milliseconds those checks are spread.
-const UNSETTLED_SPREAD_MS: u64 = 60_000;
 
 /// Turns what was read of one copy into rows.
 pub(super) struct Reconciler<'a> {
@@ -58,6 +54,14 @@ pub(super) struct Reconciler<'a> {
     erased: bool,
     /// Room copies whose notification has not come, found in the room's calendar.
     missed_copies: Vec<CopyLocation>,
+    /// Of each room that was asked: whether its calendar shows no invitation.
+    never_sent: BTreeMap<(RoomId, Digest), bool>,
+    /// Dates of a series that are over.
+    passed: Vec<BookingKey>,
+    /// The bookings that are found under another key from now on, each with the one before.
+    rekeyed: BTreeMap<BookingKey, BookingKey>,
+    /// What the pointer says of a copy that was not read.
+    absent_digest: Digest,
 }
 
 impl<'a> Reconciler<'a> {
@@ -65,51 +69,37 @@ impl<'a> Reconciler<'a> {
         // Without access the way to the copy is kept: our property is still to be removed from it.
         let erased = matches!(stored.mailbox_state, MailboxState::Erased(..))
             && batch.tenant.state.is_active();
-        Self { batch, item, stored, erased, missed_copies: Vec::new() }
+        Self {
+            batch,
+            item,
+            stored,
+            erased,
+            missed_copies: Vec::new(),
+            never_sent: BTreeMap::new(),
+            passed: Vec::new(),
+            rekeyed: BTreeMap::new(),
+            absent_digest: CopySnapshot::never_read(),
+        }
     }
 
     /// The copy exists and was read.
-    pub(super) async fn apply_copy(
-        mut self,
-        snapshot: &CopySnapshot,
-        event: Event,
-        subject: Option<Personal>,
-    ) -> JobResult {
-        let tenant = self.batch.tenant;
-        // Only an event that holds no room (any more) comes without one.
-        let ical_uid = event.ical_uid.clone().unwrap_or_default();
-        let digest_key = self.batch.digest_key;
-        let appointment = digest_key.appointment(ical_uid.reveal());
+    pub(super) async fn apply_copy(mut self, report: CopyReport) -> JobResult {
         // Only what was published before the copy was read is missing in it.
         let read_before: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
-        self.load_bookings(snapshot, appointment).await?;
-        let supersedes = self.superseded_event(snapshot, &ical_uid).await?;
-        let reading = |key: BookingKey| {
-            let held = snapshot
-                .rooms
-                .iter()
-                .find(|(room, _)| *room == key.room && key.appointment == appointment);
-            let observation = match held {
-                Some((_, interval)) => {
-                    let (content, subject) = (&tenant.policy.content, subject.clone());
-                    let facts =
-                        snapshot.facts(digest_key, appointment, *interval, content, subject);
-                    Observation::WithRoom(facts)
-                }
-                None if snapshot.ended => Observation::Cancelled,
-                None => Observation::WithoutRoom,
-            };
-            CopyReading {
-                answerable: snapshot.can_respond,
-                unanswered: snapshot.unanswered && read_before.contains(&key),
-                ical_uid: event.ical_uid.clone().filter(|_| key.appointment == appointment),
-                organizer: event.organizer_digest(digest_key),
-                supersedes,
-                ..self.reading(key, snapshot.role, observation)
-            }
-        };
-        let mut readings: Vec<_> =
-            self.stored.bookings.keys().map(|key| (*key, reading(*key))).collect();
+        self.load_bookings(&report).await?;
+        self.set_passed_aside(&report);
+        self.rekey(&report);
+        let ical_uid = report.event.ical_uid.clone().unwrap_or_default();
+        let supersedes = self.superseded_event(&report, &ical_uid).await?;
+        let stored = self.stored.bookings.iter();
+        let mut readings: Vec<(BookingKey, CopyReading)> = stored
+            .map(|(key, row)| {
+                let row = row.as_ref().map(|(booking, _)| booking);
+                let reading = self.reading_of(&report, *key, row, supersedes);
+                let unanswered = reading.unanswered && read_before.contains(key);
+                (*key, CopyReading { unanswered, ..reading })
+            })
+            .collect();
         self.prove_organizer(&mut readings, &ical_uid).await?;
         let foreign = self.take_out_foreign(&mut readings).await?;
         if let (Some(foreign), true) = (foreign, readings.is_empty()) {
@@ -117,41 +107,112 @@ impl<'a> Reconciler<'a> {
         }
         self.confirm_asked_again(&readings)?;
         // Only now, so that a copy which does not speak for the appointment leaves nothing behind.
-        self.ensure_pointer(snapshot).await?;
-        let mut reconciled = Vec::new();
+        self.ensure_pointer(&report).await?;
+        let mut changes = Vec::new();
         for (key, reading) in readings {
-            let row = self.stored.bookings.remove(&key).flatten();
             let context = CopyContext {
-                never_sent: self.was_never_sent(row.as_ref(), &reading, &ical_uid).await?,
+                never_sent: self.was_never_sent(&key, &reading, &ical_uid).await?,
                 ..self.context(key.room)
             };
-            reconciled.extend(self.write_booking(key, row, context, &reading).await?);
+            changes.push(RowReading { key, context, reading });
         }
-        let mut copies = reconciled.iter().map(|(booking, _)| &booking.copies);
-        let digest = match copies.any(|copies| copies.stays_tentative) {
-            true => snapshot.change_digest(digest_key),
-            false => snapshot.digest_when_answered(digest_key),
-        };
-        let done = self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await?;
+        let reconciled = self.write_bookings(changes).await?;
+        let done = self.finish(report.role, Some(&report), reconciled).await?;
         // The rows are written, and their due entries dispatch them: the failure names what was not.
         foreign.map_or(Ok(done), |foreign| Err(foreign.into()))
     }
 
-    /// Reads the rows of the rooms that this copy holds and no row of it has led to yet.
-    async fn load_bookings(
-        &mut self,
-        snapshot: &CopySnapshot,
-        appointment: Digest,
-    ) -> Result<(), JobError> {
-        for (room, _) in &snapshot.rooms {
-            let (tenant, room) = (self.batch.tenant.id, *room);
-            let key = BookingKey { tenant, appointment, original_start: None, room };
-            if !self.stored.bookings.contains_key(&key) {
-                let row = self.deps().bookings.get(&key).await?;
-                self.stored.bookings.insert(key, row);
+    /// What the copy says of one booking.
+    fn reading_of(
+        &self,
+        report: &CopyReport,
+        key: BookingKey,
+        row: Option<&Booking>,
+        supersedes: Option<Digest>,
+    ) -> CopyReading {
+        let digest_key = self.batch.digest_key;
+        let held = report.held.get(&key);
+        let observation = match held {
+            Some(held) => Observation::WithRoom(held.facts.clone()),
+            None if report.ended || !report.lists(&key) => Observation::Cancelled,
+            None => Observation::WithoutRoom,
+        };
+        let reading = CopyReading {
+            answerable: report.can_respond,
+            unanswered: held.is_some_and(|held| held.unanswered),
+            ..self.reading(key, report.role, observation)
+        };
+        if key.appointment == report.appointment {
+            let organizer = report.event.ical_uid.as_ref();
+            let organizer =
+                organizer.and_then(|uid| report.event.organizer_digest(digest_key, uid));
+            let ical_uid = report.event.ical_uid.clone();
+            return CopyReading { ical_uid, organizer, supersedes, ..reading };
+        }
+        // One date of the series, to which the room was invited alone: our outcome is written there.
+        let known = row.and_then(|row| row.copies.copy(report.role));
+        let part = held.and_then(|held| held.part.clone());
+        let part = part.map(|part| CopyRef::new(digest_key, part));
+        let ical_uid = held.map(|held| held.ical_uid.clone());
+        let ical_uid = ical_uid.or_else(|| row.and_then(|row| row.ical_uid.clone()));
+        CopyReading {
+            at: part.or_else(|| known.cloned()).unwrap_or_else(|| reading.at.clone()),
+            organizer: ical_uid
+                .as_ref()
+                .and_then(|uid| report.event.organizer_digest(digest_key, uid)),
+            ical_uid,
+            // The series lists it, so what it was listed as before is not there any more.
+            supersedes: known.map(|known| known.key.digest),
+            ..reading
+        }
+    }
+
+    /// Reads the rows of the rooms that this copy holds and no row of it has led to yet: those of a series
+    /// in one call.
+    async fn load_bookings(&mut self, report: &CopyReport) -> Result<(), JobError> {
+        let is_unread = |key: &&BookingKey| !self.stored.bookings.contains_key(*key);
+        let mut unread: Vec<BookingKey> = report.held.keys().filter(is_unread).copied().collect();
+        if matches!(report.dates, ReportedDates::Series(_)) {
+            let of_series = |key: &BookingKey| key.appointment == report.appointment;
+            let was_listed = self.stored.bookings.keys().filter(|key| of_series(key)).count() > 1;
+            // What was booked as a single appointment is here, too.
+            if !was_listed {
+                let (tenant, bookings) = (self.batch.tenant.id, &self.deps().bookings);
+                let rows = bookings.list_by_appointment(tenant, report.appointment).await?;
+                let own =
+                    rows.into_iter().filter(|(row, _)| self.stored.calendar.concerns(row.key.room));
+                let own: Vec<_> = own.map(|row| (row.0.key, Some(row))).collect();
+                self.stored.bookings.extend(own);
             }
+            unread.retain(|key| !of_series(key));
+        }
+        let rows = self.deps().bookings.get_all(unread).await?;
+        let own = rows.into_iter().filter(|(key, _)| self.stored.calendar.concerns(key.room));
+        self.stored.bookings.extend(own);
+        for key in report.held.keys() {
+            self.stored.bookings.entry(*key).or_insert(None);
         }
         Ok(())
+    }
+
+    /// Leaves out the dates of a series that are over, and those that were not asked for: they are not in
+    /// the list, and nothing follows from that.
+    fn set_passed_aside(&mut self, report: &CopyReport) {
+        let ReportedDates::Series(dates) = &report.dates else { return };
+        let now = self.deps().clock.now();
+        let passed = &mut self.passed;
+        self.stored.bookings.retain(|key, row| {
+            let Some((booking, _)) = row.as_ref().filter(|_| !report.held.contains_key(key)) else {
+                return true;
+            };
+            let is_over = booking.copies.ends_at().unwrap_or(booking.purge_due) <= now;
+            let wanted = booking.wanted_interval();
+            let is_beyond = wanted.is_some_and(|interval| interval.start() >= dates.until);
+            if is_over || is_beyond {
+                passed.push(*key);
+            }
+            !is_over && !is_beyond
+        });
     }
 
     /// The copy is gone, or may not be read.
@@ -159,21 +220,34 @@ impl<'a> Reconciler<'a> {
         let Some(pointer) = &self.stored.pointer else {
             return Err(JobError::Discard("nothing was booked for the event"));
         };
-        let (role, modified) = (pointer.role, pointer.last_modified_at);
-        let digest = match observation {
+        let role = pointer.role;
+        self.absent_digest = match observation {
             Observation::Withdrawn | Observation::Released => CopySnapshot::never_read(),
             Observation::WithRoom(_)
             | Observation::WithoutRoom
             | Observation::Cancelled
             | Observation::Gone => CopySnapshot::digest_when_gone(),
         };
-        let mut reconciled = Vec::new();
-        for (key, row) in std::mem::take(&mut self.stored.bookings) {
-            let reading = self.reading(key, role, observation.clone());
+        let now = self.deps().clock.now();
+        let mut changes = Vec::new();
+        for (key, row) in &self.stored.bookings {
+            let row = row.as_ref().map(|(booking, _)| booking);
+            let is_over = |row: &Booking| row.copies.ends_at().unwrap_or(row.purge_due) <= now;
+            // Of a series what is over is not written any more; the rest of it is not over.
+            if key.original_start.is_some() && row.is_some_and(is_over) {
+                self.passed.push(*key);
+                continue;
+            }
+            let reading = self.reading(*key, role, observation.clone());
+            // One date of a series, to which the room was invited alone, has a copy of its own.
+            let is_part = !pointer.occurrences.is_empty() && key.original_start.is_none();
+            let known = row.filter(|_| is_part).and_then(|row| row.copies.copy(role));
+            let at = known.cloned().unwrap_or_else(|| reading.at.clone());
             let context = self.context(key.room);
-            reconciled.extend(self.write_booking(key, row, context, &reading).await?);
+            changes.push(RowReading { key: *key, context, reading: CopyReading { at, ..reading } });
         }
-        self.finish(role, digest, modified, reconciled).await
+        let reconciled = self.write_bookings(changes).await?;
+        self.finish(role, None, reconciled).await
     }
 
     fn deps(&self) -> &'a Deps {
@@ -201,18 +275,17 @@ impl<'a> Reconciler<'a> {
         CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() }
     }
 
-    /// Writes the pointer, then answers with the jobs.
+    /// Writes the pointer, then answers with the jobs. There is no report of a copy that is gone.
     async fn finish(
         self,
         role: CopyRole,
-        digest: Digest,
-        modified: Option<Timestamp>,
+        report: Option<&CopyReport>,
         reconciled: Vec<(Booking, bool)>,
     ) -> JobResult {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
         let copy = self.batch.copy_key(self.item);
         let known = self.stored.pointer.as_ref();
-        let Some(mut pointer) = self.pointer_to(role, digest, &reconciled) else {
+        let Some(mut pointer) = self.pointer_to(role, report, &reconciled) else {
             // The bookings that the pointer leads to were never made. Under its ETag, because another
             // worker may be making them.
             if let Some(etag) = &self.stored.pointer_etag {
@@ -223,7 +296,9 @@ impl<'a> Reconciler<'a> {
         // The echo of our own write changes nothing but this instant, and only content that arrives
         // late is compared with it: without rich notifications it is not worth a write.
         if known != Some(&pointer) || tenant.policy.rich_notifications {
-            pointer.last_modified_at = modified;
+            let modified = known.and_then(|pointer| pointer.last_modified_at);
+            pointer.last_modified_at =
+                report.map_or(modified, |report| report.event.last_modified_at);
         }
         let own = pointer.event_digest;
         let is_marked = reconciled.iter().any(|(booking, _)| booking.may_be_marked_in(own));
@@ -251,11 +326,13 @@ impl<'a> Reconciler<'a> {
     fn next_jobs(&self, pointer: &AppointmentCopy, reconciled: &[(Booking, bool)]) -> Vec<Enqueue> {
         let now = self.deps().clock.now();
         let mut next = Vec::new();
-        for (booking, changed) in reconciled {
-            if self.needs_job(booking, *changed) {
-                let job = BookingJob::new(booking.key, self.new_meta());
-                next.push(Enqueue::now(Job::CreateBooking(job)));
-            }
+        // A series has one job for all its dates.
+        let in_need =
+            reconciled.iter().filter(|(booking, changed)| self.needs_job(booking, *changed));
+        let subjects: BTreeMap<DueSubject, BookingKey> =
+            in_need.map(|(booking, _)| (DueSubject::of(booking.key), booking.key)).collect();
+        for key in subjects.into_values() {
+            next.push(Enqueue::now(Job::CreateBooking(BookingTask::of(key, self.new_meta()))));
         }
         let own = self.own_location();
         let known = self.stored.pointer.as_ref();
@@ -263,7 +340,8 @@ impl<'a> Reconciler<'a> {
         let never_read =
             |pointer: &AppointmentCopy| pointer.change_digest == CopySnapshot::never_read();
         if known.is_none_or(never_read) && !never_read(pointer) {
-            next.push(self.refetch(&own, REFETCH_DELAY));
+            let recheck = EventChanges::refetch(self.batch.tenant.id, [&own], self.new_meta());
+            next.push(Enqueue::later(recheck.because(Origin::Recheck), REFETCH_DELAY));
         } else if pointer.role == CopyRole::Organizer {
             // Not at the first read: a minute later the room's copy has come in all but rare cases.
             let followed = |booking: &&Booking| self.context(booking.key.room).room_followed;
@@ -294,6 +372,7 @@ impl<'a> Reconciler<'a> {
         reconciled: &[(Booking, bool)],
     ) -> Result<Vec<Enqueue>, JobError> {
         let mut next = Vec::new();
+        let mut asked = BTreeSet::new();
         for (booking, _) in reconciled.iter().filter(|(_, changed)| *changed) {
             // A room that remains in its own calendar is read more often: its end may only be slow.
             let delays: &[Duration] = match booking.copies.room_remains() {
@@ -301,6 +380,10 @@ impl<'a> Reconciler<'a> {
                 false => &[COMPARE_DELAY],
             };
             let Some(other) = booking.copy_to_reread(pointer.role) else { continue };
+            if !asked.insert((other.key.mailbox, other.key.digest, delays.len())) {
+                // Another date of the same series has it read.
+                continue;
+            }
             let other = self.deps().appointments.locate(pointer.tenant, other).await?;
             let reads = |at| delays.iter().map(move |delay| self.refetch(at, *delay));
             next.extend(other.iter().flat_map(reads));
@@ -327,113 +410,10 @@ impl Reconciler<'_> {
     }
 }
 
-// === One booking's row ===
-
 impl Reconciler<'_> {
     fn response_mode(&self, room: RoomId) -> Option<ResponseMode> {
         let room = self.batch.rooms.iter().find(|managed| managed.id == room);
         room.map(|room| room.response_mode)
-    }
-
-    /// Writes what was read into one booking's row; answers the row as it is now, and whether this
-    /// changed it, or `None` when there is no row and none is needed. The loop is not
-    /// [`crate::store::tables::TypedTable::update`]: the caller already knows that a row is missing,
-    /// and after a conflict the two readings are compared.
-    async fn write_booking(
-        &self,
-        key: BookingKey,
-        mut row: Option<(Booking, ETag)>,
-        context: CopyContext,
-        reading: &CopyReading,
-    ) -> Result<Option<(Booking, bool)>, JobError> {
-        for conflicts in 0.. {
-            let (before, etag) = row.unzip();
-            let after = match before.clone() {
-                Some(booking) => Some(booking.apply_reading(context, reading)),
-                None => {
-                    let id = BookingId(self.deps().rng.uuid());
-                    Booking::from_first_reading(key, id, context, reading)
-                }
-            };
-            let Some(mut booking) = after else { return Ok(None) };
-            if self.erased {
-                booking = booking.forget_mailbox(self.item.mailbox);
-            }
-            if before.as_ref() == Some(&booking) {
-                return Ok(Some((booking, false)));
-            }
-            match self.save_booking(before.as_ref(), booking.clone(), etag).await {
-                Ok(()) => return Ok(Some((booking, true))),
-                Err(error) if error.is_conflict() && conflicts < MAX_CONFLICT_RETRIES => {}
-                Err(error) => return Err(error.into()),
-            }
-            row = self.deps().bookings.get(&key).await?;
-            if let Some((booking, _)) = &row {
-                booking.check(reading)?;
-            }
-            let copies = row.as_ref().map(|(booking, _)| &booking.copies);
-            let copies_before = before.as_ref().map(|booking| &booking.copies);
-            let published = row.as_ref().map(|(booking, _)| booking.published.room);
-            if reading.unanswered
-                && published != before.as_ref().map(|booking| booking.published.room)
-            {
-                // The room has answered since the copy was read.
-                return Err(row_changed());
-            }
-            // Another worker has read this very copy, and not what we have read. Which of the two
-            // readings is the newer one only Graph can tell.
-            if !same_copy_state(reading.role, copies, copies_before)
-                && !same_copy_state(reading.role, copies, Some(&booking.copies))
-            {
-                return Err(row_changed());
-            }
-        }
-        Ok(None)
-    }
-
-    /// The due entries come first: an entry without a row costs one check, but a row without an entry
-    /// is never checked again.
-    async fn save_booking(
-        &self,
-        before: Option<&Booking>,
-        mut after: Booking,
-        etag: Option<ETag>,
-    ) -> Result<(), StoreError> {
-        let deps = self.deps();
-        let now = deps.clock.now();
-        let is_watched = after.unsettled_due.is_some_and(|at| at > now);
-        if !is_watched && self.needs_job(&after, true) {
-            // Spread, so that the bookings of a storm are not checked all at once, and so that an
-            // entry that is removed and one that is written are hardly ever the same.
-            let spread = i64::try_from(deps.rng.below(UNSETTLED_SPREAD_MS)).unwrap_or(0);
-            let at = now + UNSETTLED_RECHECK + SignedDuration::from_millis(spread);
-            deps.due.upsert(&DueEntry::unsettled(after.key, at)).await?;
-            after.unsettled_due = Some(at);
-            after.unsettled_since.get_or_insert(now);
-        }
-        let purged_at = before.map(|before| before.purge_due);
-        if purged_at != Some(after.purge_due) {
-            deps.due.upsert(&DueEntry::purge(after.key, after.purge_due)).await?;
-        }
-        match etag {
-            Some(etag) => deps.bookings.replace(&after, &etag).await?,
-            None => deps.bookings.insert(&after).await?,
-        };
-        // Of a booking that has ended the exact time is not kept.
-        if let Some(at) = purged_at.filter(|at| after.is_redacted() && *at != after.purge_due) {
-            deps.due.remove(&DueEntry::purge(after.key, at)).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether both rows know the same of one copy; a missing row knows nothing of it.
-fn same_copy_state(role: CopyRole, one: Option<&Copies>, other: Option<&Copies>) -> bool {
-    let unknown = Copies::default();
-    let (one, other) = (one.unwrap_or(&unknown), other.unwrap_or(&unknown));
-    match role {
-        CopyRole::Organizer => one.organizer == other.organizer,
-        CopyRole::Room => one.room == other.room,
     }
 }
 

@@ -1,8 +1,13 @@
 //! The pointer: the row that leads from the copy to its bookings.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use super::{Reconciler, row_changed, unless_changed};
+use super::{
+    super::report::{CopyReport, ReportedDates},
+    Reconciler, row_changed, unless_changed,
+};
 use crate::{
     domain::{
         appointment::{CopyRole, OrganizerCopy},
@@ -12,24 +17,30 @@ use crate::{
     },
     graph::CopySnapshot,
     jobs::runner::job::JobError,
-    store::{StoreError, appointments::AppointmentCopy, tables::ETag},
+    store::{
+        StoreError,
+        appointments::{AppointmentCopy, OccurrenceDigest},
+        tables::ETag,
+    },
 };
 
 impl Reconciler<'_> {
     /// Writes the pointer before a booking is made: if the worker then dies and the copy is deleted,
     /// nothing else leads from the copy to the booking. The pointer's digest says that the copy was
     /// never read, so that a resync reads it.
-    pub(super) async fn ensure_pointer(&mut self, snapshot: &CopySnapshot) -> Result<(), JobError> {
+    pub(super) async fn ensure_pointer(&mut self, report: &CopyReport) -> Result<(), JobError> {
         let known = self.stored.pointer.as_ref();
-        let bookings: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
-        if known.is_some_and(|pointer| pointer.bookings == bookings) {
+        // Also what is found under another key from now on: it is not yet.
+        let keys = self.stored.bookings.keys().chain(self.rekeyed.values());
+        let bookings: BTreeSet<BookingKey> = keys.copied().collect();
+        if known.is_some_and(|pointer| pointer.bookings.iter().eq(&bookings)) {
             return Ok(());
         }
-        let ends = snapshot.rooms.iter().map(|(_, interval)| interval.end());
-        let Some(ends_at) = ends.chain(known.map(|pointer| pointer.ends_at)).max() else {
+        let Some(ends_at) = report.ends_at().max(known.map(|pointer| pointer.ends_at)) else {
             return Ok(());
         };
-        let pointer = self.pointer(snapshot.role, bookings, CopySnapshot::never_read(), ends_at);
+        let bookings = bookings.into_iter().collect();
+        let pointer = self.pointer(report.role, bookings, CopySnapshot::never_read(), ends_at);
         self.stored.pointer_etag = Some(self.save_pointer(&pointer).await?);
         Ok(())
     }
@@ -39,13 +50,15 @@ impl Reconciler<'_> {
     pub(super) fn pointer_to(
         &self,
         role: CopyRole,
-        change_digest: Digest,
+        report: Option<&CopyReport>,
         reconciled: &[(Booking, bool)],
     ) -> Option<AppointmentCopy> {
         let own = self.batch.copy_key(self.item);
         let bookings = || reconciled.iter().map(|(booking, _)| booking);
         let ends_at = bookings().map(|booking| booking.purge_due).max()?;
-        let keys = bookings().map(|booking| booking.key).collect();
+        let keys: BTreeSet<BookingKey> =
+            bookings().map(|booking| booking.key).chain(self.passed.iter().copied()).collect();
+        let keys = keys.into_iter().collect();
         let is_there = |booking: &Booking| booking.copies.both().any(|copy| copy.key == own);
         // Its owner has withdrawn, and our property may be on it.
         let has_mark = |booking: &Booking| {
@@ -55,13 +68,53 @@ impl Reconciler<'_> {
         };
         let ended = bookings().all(|booking| booking.is_redacted() || !is_there(booking));
         let keeps_event = bookings().any(|booking| is_there(booking) || has_mark(booking));
+        let (change_digest, occurrences) = self.digests(report, reconciled);
         let pointer = self.pointer(role, keys, change_digest, ends_at);
         Some(AppointmentCopy {
+            occurrences,
             event: pointer.event.filter(|_| keeps_event),
             ended,
             ends_at: if ended { end_of_day(ends_at) } else { ends_at },
             ..pointer
         })
+    }
+
+    /// What a resync compares with the store: of a single appointment, and of each date of a series.
+    fn digests(
+        &self,
+        report: Option<&CopyReport>,
+        reconciled: &[(Booking, bool)],
+    ) -> (Digest, Vec<OccurrenceDigest>) {
+        let digest_key = self.batch.digest_key;
+        let stays_tentative = |start: Option<Timestamp>| {
+            let mut of_date = reconciled.iter().filter(|(row, _)| row.key.original_start == start);
+            of_date.any(|(row, _)| row.copies.stays_tentative)
+        };
+        let digest = |start, snapshot: &CopySnapshot| match stays_tentative(start) {
+            true => snapshot.change_digest(digest_key),
+            false => snapshot.digest_when_answered(digest_key),
+        };
+        match report.map(|report| &report.dates) {
+            None => {
+                let known = self.stored.pointer.as_ref();
+                let dates = known.map(|pointer| pointer.occurrences.clone());
+                (self.absent_digest, dates.unwrap_or_default())
+            }
+            Some(ReportedDates::Once(snapshot)) => (digest(None, snapshot), Vec::new()),
+            Some(ReportedDates::Series(dates)) => {
+                let date = |(start, snapshot): &(Timestamp, CopySnapshot)| OccurrenceDigest {
+                    start: *start,
+                    digest: digest(Some(*start), snapshot),
+                };
+                let dates: Vec<_> = dates.snapshots.iter().map(date).collect();
+                let held = if dates.is_empty() {
+                    CopySnapshot::digest_when_gone()
+                } else {
+                    CopySnapshot::digest_of_series()
+                };
+                (held, dates)
+            }
+        }
     }
 
     fn pointer(
@@ -79,6 +132,7 @@ impl Reconciler<'_> {
             event_digest: self.batch.copy_key(self.item).digest,
             role,
             bookings,
+            occurrences: known.map(|pointer| pointer.occurrences.clone()).unwrap_or_default(),
             change_digest,
             ended: false,
             ends_at,

@@ -7,7 +7,7 @@ use crate::{
         ids::MailboxId,
         tenant::{
             ConsentMode, MAX_AUDIT_DAYS, MIN_AUDIT_DAYS, TenantPolicy,
-            policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
+            policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SeriesConflicts, SubjectPolicy},
         },
     },
     graph::PropertyId,
@@ -137,6 +137,7 @@ pub(super) fn validate(
         add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
         rich_notifications: form.is_checked("rich"),
         rehearsal: form.is_checked("rehearsal"),
+        series_conflicts: SeriesConflicts::default(),
     };
     errors.extend(form.input_errors(t));
     Ok((policy, errors))

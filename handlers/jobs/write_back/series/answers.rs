@@ -1,0 +1,168 @@
+//! The room's answers to the organizer of a series.
+
+use super::SeriesPublisher;
+use crate::{
+    domain::{
+        appointment::CopyLocation,
+        booking::{Booking, MeetingResponse, RoomResponse},
+        ids::EventId,
+    },
+    graph::{Event, GraphError},
+    jobs::{
+        runner::job::JobError,
+        write_back::publish::{COPY_DELAY, MAX_COPY_DEFERRALS, MAX_RETURNS},
+    },
+    store::bookings::VersionedBooking,
+};
+
+impl SeriesPublisher<'_> {
+    pub(super) async fn answer(
+        &mut self,
+        rows: &mut Vec<VersionedBooking>,
+    ) -> Result<(), JobError> {
+        let Some(mode) = self.mode else { return Ok(()) };
+        let pending: Vec<(Booking, RoomResponse)> = rows
+            .iter()
+            .filter_map(|(row, _)| Some((row.clone(), row.pending_response(mode)?)))
+            .collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let Some(master) = self.locate_room_copy(rows, &pending).await? else { return Ok(()) };
+        let is_accept =
+            |(_, response): &(Booking, RoomResponse)| response.response == MeetingResponse::Accept;
+        let has_accepted = rows.iter().any(|(row, _)| row.is_accepted());
+        let keeps_room = rows
+            .iter()
+            .any(|(row, _)| row.confirmed().is_some() && row.wanted_interval().is_some());
+        let (accepts, mut parts): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_accept);
+        if has_accepted || (accepts.is_empty() && keeps_room) {
+            parts.extend(accepts);
+        } else if accepts.is_empty() {
+            return self.answer_all(&master, MeetingResponse::Decline, parts).await;
+        } else {
+            self.answer_all(&master, MeetingResponse::Accept, accepts).await?;
+            if !parts.is_empty() {
+                // A repeat must not accept again what is declined now.
+                *rows = self.record(std::mem::take(rows), None).await?;
+            }
+        }
+        self.answer_parts(&master, parts).await
+    }
+
+    async fn answer_all(
+        &mut self,
+        master: &CopyLocation,
+        response: MeetingResponse,
+        of: Vec<(Booking, RoomResponse)>,
+    ) -> Result<(), JobError> {
+        let sent = self.graph.respond_to_invitation(master.mailbox, &master.event, response).await;
+        self.refused |= sent.is_err();
+        if !sent? {
+            return self.reread_missing(master.clone());
+        }
+        self.responses.extend(of.into_iter().map(|(row, response)| (row.id, response)));
+        Ok(())
+    }
+
+    /// Answers single dates by their ids in the room's calendar, which only Exchange can list.
+    async fn answer_parts(
+        &mut self,
+        master: &CopyLocation,
+        parts: Vec<(Booking, RoomResponse)>,
+    ) -> Result<(), JobError> {
+        let intervals = parts.iter().filter_map(|(row, _)| row.shown_interval());
+        let (starts, ends): (Vec<_>, Vec<_>) =
+            intervals.map(|interval| (interval.start(), interval.end())).unzip();
+        let Some(window) = starts.into_iter().min().zip(ends.into_iter().max()) else {
+            return Ok(());
+        };
+        let listed = self.graph.instances(master.mailbox, &master.event, window).await?.events;
+        for (row, response) in parts {
+            let is_it = |event: &&Event| event.original_start() == row.key.original_start;
+            match (listed.iter().find(is_it), response.response) {
+                // Somebody else, or a worker before us, has declined it.
+                (None, MeetingResponse::Decline) => {}
+                (None, MeetingResponse::Accept) => {
+                    self.refetch.push(master.clone());
+                    continue;
+                }
+                // It came with a series that the room has accepted.
+                (Some(event), MeetingResponse::Accept) if !event.shown_tentative => {}
+                (Some(event), response) => {
+                    let at = CopyLocation { event: event.id.clone(), ..master.clone() };
+                    if !self.respond(&at, response).await? {
+                        self.refetch.push(master.clone());
+                        continue;
+                    }
+                }
+            }
+            self.responses.insert(row.id, response);
+        }
+        Ok(())
+    }
+
+    async fn respond(
+        &mut self,
+        at: &CopyLocation,
+        response: MeetingResponse,
+    ) -> Result<bool, GraphError> {
+        let sent = self.graph.respond_to_invitation(at.mailbox, &at.event, response).await;
+        self.refused |= sent.is_err();
+        sent
+    }
+
+    /// The master in the room's calendar; `None` where nothing can be answered now.
+    async fn locate_room_copy(
+        &mut self,
+        rows: &[VersionedBooking],
+        pending: &[(Booking, RoomResponse)],
+    ) -> Result<Option<CopyLocation>, JobError> {
+        let mailbox = self.room.mailbox();
+        let known = rows.iter().find_map(|(row, _)| row.copies.room_copy()?.location());
+        if known.is_some() {
+            return Ok(known);
+        }
+        let Some(ical_uid) = rows.iter().find_map(|(row, _)| row.ical_uid.clone()) else {
+            // The bookings have ended, and the room has answered.
+            return Ok(None);
+        };
+        let found = self.graph.list_by_ical_uid(mailbox, &ical_uid).await?;
+        let found: Option<EventId> = found.into_iter().next();
+        let Some(event) = found else {
+            let declines =
+                pending.iter().all(|(_, response)| response.response == MeetingResponse::Decline);
+            if declines && self.job.due.is_some() {
+                // There is nothing to decline: a worker before us did it, or no copy ever came.
+                self.responses.extend(pending.iter().map(|(row, response)| (row.id, *response)));
+                return Ok(None);
+            }
+            return Err(self.copy_pending());
+        };
+        let at = CopyLocation { mailbox, event };
+        let row = self.deps.mailboxes.get(self.job.key.tenant, mailbox).await?;
+        if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
+            // The copy is read first: it may still be for times that are no longer wanted.
+            self.refetch.push(at);
+            return Ok(None);
+        }
+        Ok(Some(at))
+    }
+
+    fn copy_pending(&self) -> JobError {
+        if self.job.due.is_none() && self.job.meta.deferrals < MAX_COPY_DEFERRALS {
+            return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
+        }
+        JobError::Discard("the room's copy has not arrived yet; the due entry will retry")
+    }
+
+    /// The write found no such copy: the fetch finds out what became of it.
+    pub(super) fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
+        if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
+            self.not_found.push(copy);
+            return Ok(());
+        }
+        self.refused = true;
+        Err(JobError::fail("Graph returns the event but does not find it for a write"))
+    }
+}

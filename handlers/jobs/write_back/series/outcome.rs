@@ -1,0 +1,85 @@
+//! Our property on the organizer's copy of a series: one for all its dates in a room.
+
+use serde_json::json;
+
+use super::SeriesPublisher;
+use crate::{
+    domain::{
+        booking::{Booking, BookingOutcome, PublishedOutcome},
+        ids::BookingId,
+    },
+    graph::{GraphError, PropertyId},
+    jobs::{runner::job::JobError, write_back::publish::outcome_text},
+    store::bookings::VersionedBooking,
+};
+
+impl SeriesPublisher<'_> {
+    pub(super) async fn publish_to_organizer(
+        &mut self,
+        rows: &[VersionedBooking],
+    ) -> Result<(), JobError> {
+        let pending: Vec<(BookingId, PublishedOutcome)> = rows
+            .iter()
+            .filter(|(row, _)| row.publish_lease.is_some_and(|lease| lease.worker == self.id))
+            .filter_map(|(row, _)| Some((row.id, row.pending_outcome()?)))
+            .collect();
+        let copies = rows.iter().filter_map(|(row, _)| row.copies.organizer_copy());
+        let Some(copy) =
+            copies.max_by_key(|copy| copy.event.is_some()).filter(|_| !pending.is_empty())
+        else {
+            return Ok(());
+        };
+        let tenant = self.job.key.tenant;
+        let Some(at) = self.deps.appointments.locate(tenant, copy).await? else { return Ok(()) };
+        let mailbox = self.deps.mailboxes.get(tenant, at.mailbox).await?;
+        match mailbox.map(|(mailbox, _)| mailbox.state) {
+            Some(state) if state.is_active() => {}
+            // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
+            Some(_) => {
+                self.refetch.push(at);
+                return Ok(());
+            }
+            None => {
+                self.confirm(pending);
+                return Ok(());
+            }
+        }
+        let property = PropertyId::outcome(self.room);
+        let value = series_outcome(rows.iter().map(|(row, _)| row)).to_string();
+        let unconfirmed = pending.iter().map(|(id, outcome)| (*id, Some(*outcome))).collect();
+        // Also when the call is cut off.
+        let before = std::mem::replace(&mut self.unconfirmed, unconfirmed);
+        let written = self.graph.set_property(at.mailbox, &at.event, &property, &value).await;
+        if !written.as_ref().is_err_and(GraphError::may_have_taken_effect) {
+            self.unconfirmed = before;
+        }
+        self.refused |= written.is_err();
+        if written? {
+            self.confirm(pending);
+            return Ok(());
+        }
+        self.reread_missing(at)
+    }
+
+    fn confirm(&mut self, published: Vec<(BookingId, PublishedOutcome)>) {
+        self.unconfirmed.clear();
+        self.outcomes.extend(published);
+    }
+}
+
+/// What the property says of a series: of how many dates, and what became of them. Other programs read
+/// these words, so they are never renamed.
+fn series_outcome<'a>(rows: impl Iterator<Item = &'a Booking>) -> serde_json::Value {
+    let outcomes: Vec<BookingOutcome> = rows.filter_map(Booking::outcome).collect();
+    let count = |is: fn(&BookingOutcome) -> bool| outcomes.iter().filter(|o| is(o)).count();
+    let booked = count(|outcome| *outcome == BookingOutcome::Booked);
+    let refused = count(|outcome| matches!(outcome, BookingOutcome::Refused(_)));
+    let refusal = outcomes.iter().find(|outcome| matches!(outcome, BookingOutcome::Refused(_)));
+    let outcome = match (booked, refusal) {
+        (0, None) => outcome_text(BookingOutcome::Released),
+        (0, Some(refusal)) => outcome_text(*refusal),
+        (_, None) => outcome_text(BookingOutcome::Booked),
+        (_, Some(_)) => "partly booked",
+    };
+    json!({ "outcome": outcome, "dates": booked + refused, "refused": refused })
+}
