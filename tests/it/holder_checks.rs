@@ -173,6 +173,7 @@ async fn a_read_of_the_holder_that_is_lost_or_fails_is_repeated_by_the_due_entry
                 method: "GET",
                 template: EVENT,
                 mailbox: anna.id().to_owned(),
+                event: None,
                 status: 400,
                 code: "ErrorInvalidRequest",
             });

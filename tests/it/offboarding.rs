@@ -10,7 +10,7 @@ use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant, Tenants};
 use world::exchange::{Invitation, Mailbox, Response};
 use world::fault_injection::Fault;
-use world::graph::{FaultOutcome as Answer, RequestFault};
+use world::graph::{FaultOutcome as Answer, Refusal, RequestFault};
 use world::microsoft::DAEMON_APP;
 
 use crate::contoso::{Contoso, Who, at, hours, minutes, on_both, seconds};
@@ -426,6 +426,54 @@ async fn an_appointment_that_graph_answers_nonsense_about_holds_up_no_other() ->
         world.microsoft.graph.forget_faults();
         contoso.run_for(hours(2)).await;
         assert_eq!(still_marked()?, 0, "{erased}");
+        assert_eq!(contoso.traces(anna, &[]).await?.is_empty(), erased);
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn six_appointments_that_cannot_be_changed_hold_up_none_of_those_behind_them() -> TestResult {
+    for erased in [false, true] {
+        let contoso = contoso_keeping_content().await?;
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        let meet = |hour: u32| {
+            let (start, end) = (format!("{hour:02}:00"), format!("{:02}:00", hour + 1));
+            contoso.meet(anna, (&start, &end), aurora)
+        };
+        let meetings = (9..17).map(meet).collect::<Result<Vec<_>, _>>()?;
+        contoso.run_for(minutes(5)).await;
+        let copies = contoso.appointments(anna).await?;
+        // A try gives up after five in a row: the next one begins with the sixth, and reaches the two
+        // that can be changed.
+        for copy in &copies[..6] {
+            world.microsoft.graph.refuse(Refusal {
+                method: "PATCH",
+                template: "/users/{id}/events/{id}",
+                mailbox: anna.id().to_owned(),
+                event: copy.event.as_ref().map(|event| event.as_str().to_owned()),
+                status: 503,
+                code: "ServiceUnavailable",
+            });
+        }
+        let (state, task) = match erased {
+            true => (contoso.erased_state(BookingDisposition::Release), MailboxTaskKind::Erase),
+            false => {
+                (MailboxState::Withdrawn(BookingDisposition::Release), MailboxTaskKind::Unsubscribe)
+            }
+        };
+        let marked = || -> Result<usize, TestError> {
+            let value = |meeting| contoso.outcome_property(meeting, anna, aurora);
+            let all = meetings.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+            Ok(all.into_iter().filter(|value| *value != Some(serde_json::json!({}))).count())
+        };
+        contoso.remove_anna(state, task).await?;
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, [], "{erased}");
+        contoso.run_for(minutes(10)).await;
+        assert_eq!(marked()?, 6, "{erased}");
+        world.microsoft.graph.end_refusals();
+        contoso.run_for(hours(2)).await;
+        assert_eq!(marked()?, 0, "{erased}");
         assert_eq!(contoso.traces(anna, &[]).await?.is_empty(), erased);
         contoso.assert_healthy().await?;
     }

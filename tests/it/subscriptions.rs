@@ -480,6 +480,7 @@ async fn a_calendar_that_may_be_read_is_polled_whatever_refuses_its_subscription
             method: "POST",
             template: SUBSCRIPTIONS,
             mailbox: aurora.id().to_owned(),
+            event: None,
             status,
             code,
         });

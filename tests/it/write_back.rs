@@ -209,8 +209,9 @@ fn refuse_writes(
     mailbox: &Mailbox,
     (status, code): (u16, &'static str),
 ) {
-    let mailbox = mailbox.id().to_owned();
-    contoso.world.microsoft.graph.refuse(Refusal { method, template, mailbox, status, code });
+    let (mailbox, event) = (mailbox.id().to_owned(), None);
+    let refusal = Refusal { method, template, mailbox, event, status, code };
+    contoso.world.microsoft.graph.refuse(refusal);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use roombridge::domain::tenant::decision::Decision;
 use roombridge::graph::PropertyId;
 use roombridge::identity::keys::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
-use roombridge::store::appointments::Appointments;
+use roombridge::store::appointments::{AppointmentCopy, Appointments};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::Ledger;
@@ -230,9 +230,17 @@ impl Contoso {
         all.iter().filter(|subscription| subscription.mailbox == mailbox.id()).count()
     }
 
-    pub(crate) async fn appointment_count(&self, mailbox: &Mailbox) -> Result<usize, TestError> {
+    /// The copies in a calendar that are known.
+    pub(crate) async fn appointments(
+        &self,
+        mailbox: &Mailbox,
+    ) -> Result<Vec<AppointmentCopy>, TestError> {
         let appointments = Appointments::new(Arc::clone(&self.world.raw_tables));
-        Ok(appointments.list(self.tenant_id()?, mailbox.id().parse()?).await?.len())
+        Ok(appointments.list(self.tenant_id()?, mailbox.id().parse()?).await?)
+    }
+
+    pub(crate) async fn appointment_count(&self, mailbox: &Mailbox) -> Result<usize, TestError> {
+        Ok(self.appointments(mailbox).await?.len())
     }
 
     /// Failures of Contoso and of nobody known.

@@ -109,6 +109,14 @@ impl Route {
         }
     }
 
+    /// The event that it reads, changes or answers.
+    pub(super) fn event(&self) -> Option<&str> {
+        if let Self::Event { event, .. } | Self::Answer { event, .. } = self {
+            return Some(event);
+        }
+        None
+    }
+
     /// The mailbox it names, as the caller wrote it; directory reads name none.
     pub(super) fn mailbox(&self) -> Option<&str> {
         match self {

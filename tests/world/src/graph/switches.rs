@@ -80,6 +80,8 @@ pub struct Refusal {
     pub template: &'static str,
     /// Whose mailbox; of a new subscription, the mailbox that it is to watch.
     pub mailbox: String,
+    /// Which event alone, if not all of the mailbox's.
+    pub event: Option<String>,
     /// The status.
     pub status: u16,
     /// The error code.
@@ -193,7 +195,8 @@ impl Graph {
                 || ordered.contains(&refusal.mailbox),
                 |mailbox| mailbox == refusal.mailbox,
             );
-            about && refusal.method == call.method && refusal.template == route.template()
+            let alone = refusal.event.as_deref().is_none_or(|event| route.event() == Some(event));
+            about && alone && refusal.method == call.method && refusal.template == route.template()
         })?;
         let status = StatusCode::from_u16(hit.status).unwrap_or(StatusCode::FORBIDDEN);
         Some(Reply::error(status, hit.code, "Operation: Create; Exception: []"))
