@@ -186,6 +186,19 @@ impl EventChanges {
         self
     }
 
+    /// Takes in the items of `other`, if both hold nothing but a few [`Origin::Recheck`]s of one tenant.
+    pub(super) fn take_in_rechecks(&mut self, other: &Self) -> bool {
+        let items = || self.items.iter().chain(&other.items);
+        let is_recheck = |item: &EventChange| item.origin == Origin::Recheck;
+        let size: usize = items().map(EventChange::size).sum();
+        let fits = size + OVERHEAD_BYTES <= MAX_MESSAGE_BYTES;
+        let is_possible = self.tenant == other.tenant && fits && items().all(is_recheck);
+        if is_possible {
+            self.items.extend(other.items.iter().cloned());
+        }
+        is_possible
+    }
+
     /// How long the message may wait: encrypted content not as long as ids.
     pub fn time_to_live(&self) -> Duration {
         let encrypted = self.items.iter().any(|item| item.encrypted_content.is_some());

@@ -139,6 +139,26 @@ impl Enqueue {
         Self { job: job.into(), delay }
     }
 
+    /// Takes in `other`, where one message does what both ask for: the same booking to be made, or events
+    /// that are looked at once more at the same time. Whether it did.
+    pub fn take_in(&mut self, other: &Self) -> bool {
+        if self.delay != other.delay {
+            return false;
+        }
+        match (&mut self.job, &other.job) {
+            (Job::CreateBooking(task), Job::CreateBooking(theirs)) => task.is_same_work(theirs),
+            (Job::FetchEvent(changes), Job::FetchEvent(theirs)) => changes.take_in_rechecks(theirs),
+            (
+                Job::FetchEvent(_)
+                | Job::CreateBooking(_)
+                | Job::WriteBack(_)
+                | Job::MaintainMailbox(_)
+                | Job::MaintainTenant(_),
+                _,
+            ) => false,
+        }
+    }
+
     /// When it is to be done.
     pub fn delay(&self) -> Duration {
         self.delay

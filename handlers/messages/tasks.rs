@@ -31,6 +31,22 @@ impl BookingTask {
     }
 }
 
+impl BookingTask {
+    /// Whether both are the first job after a change of the same booking or series.
+    pub(super) fn is_same_work(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(one), Self::One(other)) => {
+                let is_plain = |job: &BookingJob| job.due.is_none() && job.holder.is_none();
+                one.key == other.key && is_plain(one) && is_plain(other)
+            }
+            (Self::Series(one), Self::Series(other)) => {
+                one.key == other.key && one.due.is_none() && other.due.is_none()
+            }
+            (Self::One(_), Self::Series(_)) | (Self::Series(_), Self::One(_)) => false,
+        }
+    }
+}
+
 impl From<BookingJob> for BookingTask {
     fn from(job: BookingJob) -> Self {
         Self::One(job)

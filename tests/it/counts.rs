@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jiff::civil::Weekday;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock as _;
 use roombridge::base::http::Http as _;
@@ -13,7 +14,7 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
-use world::exchange::{Invitation, Meeting, Oddities};
+use world::exchange::{Invitation, Meeting, Oddities, Recurrence};
 use world::fault_injection::{Call, Timeline};
 use world::memory::QueueKind;
 
@@ -71,6 +72,23 @@ impl CostFixture {
         fixture.drain().await;
         fixture.expire_caches();
         Ok((fixture, meeting))
+    }
+
+    /// An hour every Tuesday for a year, settled and quiet.
+    async fn with_series() -> Result<(Self, Meeting), TestError> {
+        let fixture = Self::new().await?;
+        let meeting = fixture.meet_weekly()?;
+        fixture.drain().await;
+        fixture.expire_caches();
+        Ok((fixture, meeting))
+    }
+
+    fn meet_weekly(&self) -> Result<Meeting, TestError> {
+        let start: Timestamp = "2026-11-24T09:00:00Z".parse()?;
+        let rule = Recurrence::weekly(&[Weekday::Tuesday]).times(52);
+        let invitation = Invitation::new("Standup", start, start + SignedDuration::from_hours(1));
+        let invitation = invitation.room(&self.contoso.aurora).series(rule);
+        Ok(self.contoso.tenant.meet(&self.contoso.anna, invitation)?)
     }
 
     fn meet(&self, room: bool, shift: SignedDuration) -> Result<Meeting, TestError> {
@@ -174,6 +192,25 @@ async fn new_booking() -> Result<Cost, TestError> {
     let fixture = CostFixture::new().await?;
     fixture.reset_counters();
     fixture.meet(true, SignedDuration::ZERO)?;
+    fixture.drain().await;
+    Ok(fixture.cost())
+}
+
+async fn new_series() -> Result<Cost, TestError> {
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    fixture.meet_weekly()?;
+    fixture.drain().await;
+    let rows = fixture.contoso.world.memory_tables.rows(Table::Bookings);
+    assert_eq!(rows.len(), 52);
+    Ok(fixture.cost())
+}
+
+async fn moved_date() -> Result<Cost, TestError> {
+    let (fixture, meeting) = CostFixture::with_series().await?;
+    fixture.reset_counters();
+    let date = meeting.occurrence("2026-12-08T09:00:00Z".parse()?);
+    date.move_to("2026-12-08T11:00:00Z".parse()?, "2026-12-08T12:00:00Z".parse()?)?;
     fixture.drain().await;
     Ok(fixture.cost())
 }
@@ -376,6 +413,8 @@ async fn what_things_cost_is_in_the_documents() -> TestResult {
         ("With content: a new booking as above", rich_meeting(true).await?),
         ("An echo of our own write (3 updated in one POST)", echo().await?),
         ("A resync of an unchanged mailbox of 100 events, 10 of them with a room", resync().await?),
+        ("A new series of 52 dates, until settled as above", new_series().await?),
+        ("A move of one of its dates", moved_date().await?),
         ("A move", moved_booking().await?),
         ("A cancellation", cancel().await?),
         ("A run of `purge-expired` that forgets one booking", purge().await?),

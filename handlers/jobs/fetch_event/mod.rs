@@ -132,6 +132,20 @@ fn has_ended(result: &JobResult) -> bool {
     matches!(result, Ok(_) | Err(JobError::Discard(_)))
 }
 
+/// Has what follows from several items sent once. It is sent with the last of them: should that fail, the
+/// others are not asked for it again.
+fn join_follow_ups(outcomes: &mut [(EventChange, JobResult)]) {
+    let mut later: Vec<&mut Vec<Enqueue>> = Vec::new();
+    for (_, result) in outcomes.iter_mut().rev() {
+        let Ok(next) = result else { continue };
+        next.retain(|job| {
+            let mut others = later.iter_mut().flat_map(|jobs| jobs.iter_mut());
+            !others.any(|other| other.take_in(job))
+        });
+        later.push(next);
+    }
+}
+
 /// Adds a job to what follows from an item that has ended.
 fn add_job(result: &mut JobResult, job: Enqueue) {
     let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
@@ -221,6 +235,7 @@ impl Batch<'_> {
         self.handle_with_graph(unread, dedup, &mut outcomes).await;
         self.wake_waiting_booking(&mut outcomes);
         self.renew_subscriptions(lost_keys, &mut outcomes);
+        join_follow_ups(&mut outcomes);
         let now = self.deps.clock.now();
         let notified = last_notification::with_notification(mailboxes, &outcomes, now);
         (outcomes, notified)
