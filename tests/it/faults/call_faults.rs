@@ -15,9 +15,10 @@ use world::microsoft::LOGIN_HOST;
 use world::test_world::TestWorld;
 
 /// What can be asked of Graph: one line a method and template, so that a call can be named.
-const GRAPH_CALLS: [(&str, &str); 12] = [
+const GRAPH_CALLS: [(&str, &str); 13] = [
     ("POST", "/$batch"),
     ("GET", "/users/{id}/events/{id}"),
+    ("GET", "/users/{id}/events/{id}/instances"),
     ("PATCH", "/users/{id}/events/{id}"),
     ("GET", "/users/{id}/events"),
     ("POST", "/users/{id}/events/{id}/accept"),

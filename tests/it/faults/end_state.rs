@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use roombridge::domain::appointment::DesiredState;
-use roombridge::domain::booking::{BookingOutcome as Shown, ObservedState};
+use roombridge::domain::booking::{Booking, BookingOutcome as Shown, ObservedState};
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::BookingKey;
 use roombridge::graph::PropertyId;
@@ -24,6 +23,8 @@ use crate::TestError;
 
 /// The number of a meeting, and the name of a room.
 type MeetingInRoom = (usize, &'static str);
+/// The same, and which occurrence of a series.
+type DateInRoom = (MeetingInRoom, Option<Timestamp>);
 
 /// When the state is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +39,11 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EndState {
     /// By meeting (in the order of the story) and room.
-    bookings: BTreeMap<MeetingInRoom, BookingEndState>,
+    bookings: BTreeMap<DateInRoom, BookingEndState>,
     /// What each room's ledger holds, and for which meeting.
     ledger: BTreeSet<(&'static str, usize, Timestamp, Timestamp)>,
     /// The answers a room gave, with repetitions of the same one left out, and what the organizer sees.
-    answers: BTreeMap<MeetingInRoom, (Vec<Response>, Option<Response>)>,
+    answers: BTreeMap<DateInRoom, (Vec<Response>, Option<Response>)>,
     /// What our property says, and whether it names the booking there is.
     properties: BTreeMap<MeetingInRoom, (String, bool)>,
     /// Rows by table, for the tables where their number says something.
@@ -70,6 +71,28 @@ struct SubscriptionEndState {
     at_graph: usize,
     known: bool,
     renewals_due: Option<usize>,
+}
+
+impl BookingEndState {
+    fn of(scene: &StoryWorld, booking: &Booking) -> Self {
+        let wanted = booking.wanted_interval();
+        // Whether the property of a series still counts a date that its organizer has cancelled depends on
+        // which copy was read first.
+        let is_counted = booking.key.original_start.is_none() || wanted.is_some();
+        let outcome = booking.published.organizer.filter(|_| is_counted);
+        Self {
+            wanted: wanted.map(|interval| (interval.start(), interval.end())),
+            observed: match &booking.observed {
+                ObservedState::Nothing => "nothing".to_owned(),
+                ObservedState::Booked(held) => format!("booked {:?}", held.interval),
+                ObservedState::Refused(no) => format!("refused: {:?}", no.reason),
+            },
+            organizer_outcome: outcome.map(|published| published.outcome),
+            settled: booking.unsettled_due.is_none()
+                && booking.is_settled(scene.answering())
+                && booking.intent.is_none(),
+        }
+    }
 }
 
 impl EndState {
@@ -119,51 +142,44 @@ impl EndState {
         let key = key(meeting, room)?;
         let bookings =
             Bookings::new(Arc::clone(&scene.contoso.world.memory_tables) as Arc<dyn Tables>);
+        let all = bookings.list_by_appointment(key.tenant, key.appointment).await?;
+        let rows = all.into_iter().map(|(row, _)| row).filter(|row| row.key.room == key.room);
         let mut id = None;
-        if let Some((booking, _)) = bookings.get(&key).await? {
+        for booking in rows {
             id = Some(booking.id.to_string());
-            let wanted = match &booking.desired {
-                DesiredState::Wanted(spec) => {
-                    Some((spec.facts.interval.start(), spec.facts.interval.end()))
-                }
-                DesiredState::Unwanted(_) | DesiredState::Redacted => None,
-            };
-            let observed = match &booking.observed {
-                ObservedState::Nothing => "nothing".to_owned(),
-                ObservedState::Booked(held) => format!("booked {:?}", held.interval),
-                ObservedState::Refused(no) => format!("refused: {:?}", no.reason),
-            };
-            let end = BookingEndState {
-                wanted,
-                observed,
-                organizer_outcome: booking.published.organizer.map(|published| published.outcome),
-                settled: booking.unsettled_due.is_none()
-                    && booking.is_settled(scene.answering())
-                    && booking.intent.is_none(),
-            };
-            self.bookings.insert(place, end);
+            let date = booking.key.original_start;
+            self.bookings.insert((place, date), BookingEndState::of(scene, &booking));
+            if let Some(start) = date {
+                self.record_answers(scene, (place, date), &meeting.occurrence(start), room);
+            }
         }
-        let mut given: Vec<Response> = scene
-            .contoso
-            .world
-            .microsoft
-            .exchange
-            .responses_from(meeting.ical(), room)
-            .into_iter()
-            .map(|answer| answer.response)
-            .collect();
-        given.dedup();
-        self.answers.insert(place, (given, meeting.response_of(room)));
+        self.record_answers(scene, (place, None), meeting, room);
         let property = PropertyId::outcome(RoomId(room.id().parse::<MailboxId>()?.0)).to_string();
         for person in scene.people() {
             if let Some(value) = meeting.property_in(person, &property) {
                 let value: serde_json::Value = serde_json::from_str(&value)?;
                 let outcome = value["outcome"].as_str().unwrap_or_default().to_owned();
-                let ours = id.is_none() || value["match"].as_str() == id.as_deref();
+                // Of a series no booking is named.
+                let named = value["match"].as_str();
+                let ours = id.is_none() || named.is_none() || named == id.as_deref();
                 self.properties.insert(place, (outcome, ours));
             }
         }
         Ok(())
+    }
+
+    fn record_answers(
+        &mut self,
+        scene: &StoryWorld,
+        place: DateInRoom,
+        meeting: &Meeting,
+        room: &Mailbox,
+    ) {
+        let exchange = &scene.contoso.world.microsoft.exchange;
+        let given = exchange.responses_from(meeting.ical(), room);
+        let mut given: Vec<Response> = given.into_iter().map(|answer| answer.response).collect();
+        given.dedup();
+        self.answers.insert(place, (given, meeting.response_of(room)));
     }
 
     async fn record_ledger(
@@ -177,7 +193,10 @@ impl EndState {
         let (tenant, id): (TenantId, MailboxId) = (room.tenant_id().parse()?, room.id().parse()?);
         let days = ledger.read(tenant, RoomId(id.0), &scene.days()).await?;
         for slot in days.iter().flat_map(|day| day.day.slots()) {
-            let of = |meeting: &Meeting| key(meeting, room).is_ok_and(|key| key == slot.holder);
+            let is_of = |key: BookingKey| {
+                BookingKey { original_start: slot.holder.original_start, ..key } == slot.holder
+            };
+            let of = |meeting: &Meeting| key(meeting, room).is_ok_and(is_of);
             // A slot of nobody counts as a meeting beyond the last.
             let holder = meetings.iter().position(of).unwrap_or(meetings.len());
             self.ledger.insert((name, holder, slot.interval.start(), slot.interval.end()));

@@ -153,3 +153,23 @@ async fn an_erasure_ends_alike_whatever_fails() -> TestResult {
 async fn a_purge_ends_alike_whatever_fails() -> TestResult {
     assert_same_end_state(Story::Purge).await
 }
+
+#[tokio::test]
+async fn a_series_of_which_one_date_is_taken_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::BookSeries).await
+}
+
+#[tokio::test]
+async fn a_series_that_is_moved_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::MoveSeries).await
+}
+
+#[tokio::test]
+async fn a_date_that_is_cancelled_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::CancelDate).await
+}
+
+#[tokio::test]
+async fn a_meeting_that_is_repeated_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Repeat).await
+}

@@ -8,7 +8,7 @@ use roombridge::domain::interval::end_of_day;
 use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
-use world::exchange::{Invitation, Mailbox, Meeting, Processing};
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, Recurrence};
 
 use super::driver::Driver;
 use crate::TestError;
@@ -29,7 +29,16 @@ pub(super) enum Story {
     Purge,
     ReleaseRooms,
     Erase,
+    /// Three dates, of which another meeting has one.
+    BookSeries,
+    MoveSeries,
+    CancelDate,
+    /// A single meeting that is repeated.
+    Repeat,
 }
+
+/// The stories that are about a series.
+const SERIES: [Story; 4] = [Story::BookSeries, Story::MoveSeries, Story::CancelDate, Story::Repeat];
 
 /// Contoso, where Roombridge answers for both rooms, and only those are followed whom the story needs.
 pub(super) struct StoryWorld {
@@ -42,13 +51,14 @@ fn slot(shift: SignedDuration) -> (Timestamp, Timestamp) {
     (start + shift, start + shift + SignedDuration::from_hours(1))
 }
 
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MINUTES: fn(i64) -> SignedDuration = SignedDuration::from_mins;
 
 impl StoryWorld {
     /// Everybody in the story is subscribed, but for Anna in the one that subscribes her.
     pub(super) async fn new(story: Story) -> Result<Self, TestError> {
         let followed: &[Who] = match story {
-            Story::Conflict => &[Who::Aurora, Who::Cleo, Who::Anna],
+            Story::Conflict | Story::BookSeries => &[Who::Aurora, Who::Cleo, Who::Anna],
             Story::ChangeRoom => &[Who::Aurora, Who::Borealis, Who::Anna],
             Story::Subscribe => &[Who::Aurora],
             Story::Book
@@ -59,7 +69,10 @@ impl StoryWorld {
             | Story::Resync
             | Story::Purge
             | Story::ReleaseRooms
-            | Story::Erase => &[Who::Aurora, Who::Anna],
+            | Story::Erase
+            | Story::MoveSeries
+            | Story::CancelDate
+            | Story::Repeat => &[Who::Aurora, Who::Anna],
         };
         let builder = Contoso::builder().seed(7).followed(followed);
         let contoso = builder.rooms(Processing::AutoUpdate, Processing::AutoUpdate).open().await?;
@@ -98,11 +111,29 @@ impl StoryWorld {
         Ok(self.contoso.tenant.meet(who, invitation)?)
     }
 
+    /// The same on three days.
+    fn meet_daily(&self) -> Result<Meeting, TestError> {
+        let (start, end) = slot(SignedDuration::ZERO);
+        let invitation = Invitation::new("Standup", start, end).room(&self.contoso.aurora);
+        let invitation = invitation.series(Recurrence::daily().times(3));
+        Ok(self.contoso.tenant.meet(&self.contoso.anna, invitation)?)
+    }
+
     /// What was before, undisturbed.
     pub(super) async fn set_up(&self, story: Story) -> Result<Vec<Meeting>, TestError> {
         let world = &self.contoso.world;
         let meeting = match story {
             Story::Book | Story::Renew | Story::Rotate => return Ok(Vec::new()),
+            Story::BookSeries => {
+                let taken = self.meet(&self.contoso.cleo, DAY + MINUTES(30))?;
+                world.run_for(MINUTES(4)).await;
+                taken
+            }
+            Story::MoveSeries | Story::CancelDate => {
+                let series = self.meet_daily()?;
+                world.run_for(MINUTES(4)).await;
+                series
+            }
             Story::Resync => {
                 world.microsoft.graph.drop_next(100);
                 let meeting = self.meet(&self.contoso.anna, SignedDuration::ZERO)?;
@@ -117,7 +148,8 @@ impl StoryWorld {
             | Story::Subscribe
             | Story::Purge
             | Story::ReleaseRooms
-            | Story::Erase => {
+            | Story::Erase
+            | Story::Repeat => {
                 let meeting = self.meet(&self.contoso.anna, SignedDuration::ZERO)?;
                 world.run_for(MINUTES(4)).await;
                 meeting
@@ -171,7 +203,26 @@ impl StoryWorld {
                 fixtures.set_mailbox_state(&self.contoso.anna, erased).await?;
                 fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Erase).await?;
             }
-            (Story::Purge, _) | (Story::Move | Story::Cancel | Story::ChangeRoom, None) => {}
+            (Story::BookSeries, _) => meetings.push(self.meet_daily()?),
+            (Story::MoveSeries, Some(series)) => {
+                let (start, end) = slot(MINUTES(30));
+                series.move_to(start, end)?;
+            }
+            (Story::CancelDate, Some(series)) => {
+                let (start, _) = slot(DAY);
+                series.occurrence(start).cancel()?;
+            }
+            (Story::Repeat, Some(meeting)) => meeting.repeat(Recurrence::daily().times(3))?,
+            (Story::Purge, _)
+            | (
+                Story::Move
+                | Story::Cancel
+                | Story::ChangeRoom
+                | Story::MoveSeries
+                | Story::CancelDate
+                | Story::Repeat,
+                None,
+            ) => {}
         }
         driver.run_for(MINUTES(3)).await;
         Ok(())
@@ -199,7 +250,8 @@ impl StoryWorld {
     /// the next renewals.
     pub(super) async fn run_until_purged(&self, story: Story) {
         // What is left of a meeting that has ended is deleted with the day.
-        let end = end_of_day(slot(MINUTES(30)).1);
+        let last = if SERIES.contains(&story) { DAY * 2 } else { SignedDuration::ZERO };
+        let end = end_of_day(slot(last + MINUTES(30)).1);
         if self.contoso.world.now() < end {
             self.contoso.world.clock.set(end);
         }
