@@ -9,10 +9,13 @@ use super::{
     context::{Deps, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
     error::{DenialReason, Error},
-    stored_data::{PersonalDataExport, consent_kind_str, decision_words, state_str},
+    stored_data::{
+        OwnAppointment, PersonalDataExport, consent_kind_str, decision_words, state_str,
+    },
 };
 use crate::{
     domain::{
+        booking::{BookingOutcome, RefusalReason},
         interval::Interval,
         personal::Personal,
         tenant::{
@@ -112,6 +115,23 @@ struct MyCalendarPage<'a> {
 impl MyCalendarPage<'_> {
     fn format_interval(&self, interval: &Interval) -> String {
         format!("{} – {}", DisplayTime(interval.start()), DisplayTime(interval.end()))
+    }
+
+    /// How many dates of a series are booked, and how many are not.
+    fn format_series(&self, series: &OwnAppointment) -> String {
+        let (booked, refused) = series.published_counts();
+        let text = if refused > 0 { self.t.series_partly } else { self.t.series };
+        fill(text, &[("booked", &booked.to_string()), ("refused", &refused.to_string())])
+    }
+
+    fn format_outcome(&self, outcome: &BookingOutcome) -> &'static str {
+        match outcome {
+            BookingOutcome::Booked => self.t.outcome_booked,
+            BookingOutcome::Refused(RefusalReason::Conflict) => self.t.outcome_taken,
+            BookingOutcome::Refused(RefusalReason::TooLong) => self.t.outcome_too_long,
+            BookingOutcome::Refused(RefusalReason::SeriesConflicts) => self.t.outcome_series,
+            BookingOutcome::Released => self.t.outcome_released,
+        }
     }
 
     fn format_renewal(&self, subscription: &MailboxSubscription) -> String {

@@ -3,6 +3,8 @@
 //! It is what came from the person's own calendar and what was decided about it. What others wrote
 //! about the same room stays with them.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -11,10 +13,10 @@ use serde_json::{Value, json};
 use super::{consent_text::not_stored, context::RequestContext, error::Error};
 use crate::{
     domain::{
-        appointment::{Facts, OrganizerCopy},
+        appointment::{CopyKey, Facts, OrganizerCopy},
         booking::{Booking, BookingOutcome, ObservedState, RefusalReason},
         ids::{EventId, MailboxId, TenantId},
-        keys::BookingKey,
+        keys::{BookingKey, SeriesKey},
         mailbox::Drift,
         personal::Personal,
         tenant::{
@@ -36,12 +38,34 @@ pub(super) struct PersonalDataExport {
     at: Timestamp,
     /// The row that says how we follow the calendar.
     pub(super) mailbox: Option<Mailbox>,
-    /// The appointments that we know, the earliest first, with their bookings.
-    pub(super) appointments: Vec<(AppointmentCopy, Vec<OwnBooking>)>,
+    /// The appointments that we know, the earliest first; a series is one.
+    pub(super) appointments: Vec<OwnAppointment>,
     /// What was decided about the calendar, and what the person decided for others.
     pub(super) decisions: Vec<Decision>,
     /// Work that failed and names the mailbox.
     pub(super) failures: Vec<Failure>,
+}
+
+/// The person's copy of an appointment, and its bookings, of a series in the order of its dates.
+pub(super) struct OwnAppointment {
+    pub(super) copy: AppointmentCopy,
+    pub(super) bookings: Vec<OwnBooking>,
+}
+
+impl OwnAppointment {
+    pub(super) fn is_series(&self) -> bool {
+        self.bookings.iter().any(|booking| booking.original_start.is_some())
+    }
+
+    /// How many bookings Outlook shows as booked, and as refused.
+    pub(super) fn published_counts(&self) -> (usize, usize) {
+        let outcomes = self.bookings.iter().filter_map(|booking| booking.published_outcome);
+        outcomes.fold((0, 0), |(booked, refused), outcome| match outcome {
+            BookingOutcome::Booked => (booked + 1, refused),
+            BookingOutcome::Refused(_) => (booked, refused + 1),
+            BookingOutcome::Released => (booked, refused),
+        })
+    }
 }
 
 /// What a booking holds because of the person's own copy of the appointment. Other people's copies of
@@ -49,6 +73,8 @@ pub(super) struct PersonalDataExport {
 #[derive(Serialize)]
 pub(super) struct OwnBooking {
     pub(super) room: String,
+    /// Which date of the series, by its pattern.
+    pub(super) original_start: Option<Timestamp>,
     /// The match id, which the appointment in Outlook carries too.
     match_id: String,
     /// The id that all copies of the appointment share.
@@ -57,15 +83,25 @@ pub(super) struct OwnBooking {
     #[serde(serialize_with = "serialize_facts")]
     pub(super) own_copy: Option<Facts>,
     booked: Option<[Timestamp; 2]>,
-    /// What Outlook shows: `booked`, `taken`, `too_long` or `released`.
-    pub(super) published_outcome: Option<&'static str>,
+    /// What Outlook shows, for a date of a series also where its master says it of all dates together.
+    #[serde(serialize_with = "serialize_outcome")]
+    pub(super) published_outcome: Option<BookingOutcome>,
+}
+
+impl OwnBooking {
+    /// Which date of the series. A room that was invited to one date alone has only the time of that.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        self.original_start.or(self.own_copy.as_ref().map(|own| own.interval.start()))
+    }
 }
 
 impl PersonalDataExport {
     /// What the person downloads. Its names and words never change.
     pub(super) fn to_json(&self) -> Value {
-        let appointments = self.appointments.iter().map(|(copy, bookings)| {
+        let appointments = self.appointments.iter().map(|appointment| {
+            let OwnAppointment { copy, bookings } = appointment;
             json!({
+                "series": appointment.is_series(),
                 "event_id": copy.event.as_ref().map(EventId::as_str),
                 "event_digest": copy.event_digest.to_string(),
                 "ended": copy.ended,
@@ -104,6 +140,14 @@ impl PersonalDataExport {
         })
     }
 
+    pub(super) fn singles(&self) -> impl Iterator<Item = &OwnAppointment> {
+        self.appointments.iter().filter(|appointment| !appointment.is_series())
+    }
+
+    pub(super) fn repeating(&self) -> impl Iterator<Item = &OwnAppointment> {
+        self.appointments.iter().filter(|appointment| appointment.is_series())
+    }
+
     /// `you`, `roombridge`, or the object id of the person who decided.
     pub(super) fn decided_by(&self, decision: &Decision) -> String {
         match decision.by {
@@ -136,18 +180,14 @@ impl RequestContext<'_> {
         let mut appointments = Vec::new();
         for copy in deps.appointments.list(tenant, person).await? {
             keys.extend(&copy.bookings);
-            let bookings = stream::iter(copy.bookings.clone())
-                .map(|key| async move { deps.bookings.get(&key).await })
-                .buffered(CONCURRENT_READS)
-                // A booking may be purged before the appointment that named it.
-                .try_filter_map(async |found| Ok(found))
-                .map_ok(|(booking, _)| own_booking(&booking, &copy, &rooms))
-                .try_collect()
-                .await?;
-            appointments.push((copy, bookings));
+            let found = self.bookings_of(&copy).await?;
+            let own = found.iter().map(|booking| own_booking(booking, &copy, &rooms));
+            let mut bookings: Vec<OwnBooking> = own.collect();
+            bookings.sort_by(|a, b| (a.date(), &a.room).cmp(&(b.date(), &b.room)));
+            appointments.push(OwnAppointment { copy, bookings });
         }
         // The table is in the order of digests, which says nothing to a person.
-        appointments.sort_by_key(|(copy, _): &(AppointmentCopy, Vec<OwnBooking>)| copy.ends_at);
+        appointments.sort_by_key(|appointment| appointment.copy.ends_at);
         let decisions = deps.register.list_involving(tenant, person).await?;
         // Few in a healthy tenant, and stored by function: those of a person are picked out here.
         let is_concerned = |failure: &Failure| concerns(failure, person, &keys);
@@ -155,12 +195,37 @@ impl RequestContext<'_> {
         let (at, mailbox) = (deps.clock.now(), mailbox.map(|(mailbox, _)| mailbox));
         Ok(PersonalDataExport { tenant, person, at, mailbox, appointments, decisions, failures })
     }
+
+    /// The bookings that a copy leads to. One may be purged before the appointment that named it.
+    async fn bookings_of(&self, copy: &AppointmentCopy) -> Result<Vec<Booking>, Error> {
+        let bookings = &self.deps.bookings;
+        let (dates, singles): (Vec<BookingKey>, Vec<BookingKey>) =
+            copy.bookings.iter().partition(|key| key.series().is_some());
+        let mut found: Vec<Booking> = stream::iter(singles)
+            .map(|key| async move { bookings.get(&key).await })
+            .buffered(CONCURRENT_READS)
+            .try_filter_map(async |found| Ok(found.map(|(booking, _)| booking)))
+            .try_collect()
+            .await?;
+        let series: BTreeSet<SeriesKey> = dates.iter().filter_map(BookingKey::series).collect();
+        let named: BTreeSet<BookingKey> = dates.into_iter().collect();
+        // All dates are one partition: a series of a thousand is read at once.
+        for series in series {
+            let rows = bookings.list_series(series).await?.into_iter();
+            let of_copy = rows.filter(|(booking, _)| named.contains(&booking.key));
+            found.extend(of_copy.map(|(booking, _)| booking));
+        }
+        Ok(found)
+    }
 }
 
 /// Whether a failure is about the mailbox or one of its bookings. A subject holds ids and keys only.
 fn concerns(failure: &Failure, person: MailboxId, keys: &[BookingKey]) -> bool {
-    failure.subject == person.to_string()
-        || keys.iter().any(|key| failure.subject == format!("{} {}", key.partition(), key.row()))
+    let is_named = |key: &BookingKey| {
+        failure.subject == format!("{} {}", key.partition(), key.row())
+            || key.series().is_some_and(|series| failure.subject == series.partition())
+    };
+    failure.subject == person.to_string() || keys.iter().any(is_named)
 }
 
 /// How we follow a calendar. Of the nonces it says only whether there are any: they are secrets.
@@ -230,17 +295,15 @@ fn own_booking(booking: &Booking, copy: &AppointmentCopy, rooms: &[Room]) -> Own
         ObservedState::Booked(held) => Some([held.interval.start(), held.interval.end()]),
         ObservedState::Nothing | ObservedState::Refused(_) => None,
     };
-    let published = booking.published.organizer;
-    let published = published.filter(|published| published.event_digest == copy.event_digest);
-    let published_outcome = published.map(|published| match published.outcome {
-        BookingOutcome::Booked => "booked",
-        BookingOutcome::Refused(RefusalReason::Conflict) => "taken",
-        BookingOutcome::Refused(RefusalReason::TooLong) => "too_long",
-        BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "series_conflicts",
-        BookingOutcome::Released => "released",
-    });
+    // Of one date of a series, to which a room was invited alone, it is published to that date.
+    let own_part = booking.copies.organizer_copy().map(|part| part.key);
+    let is_own = |digest| {
+        digest == copy.event_digest || own_part == Some(CopyKey { mailbox: copy.mailbox, digest })
+    };
+    let published = booking.published.organizer.filter(|published| is_own(published.event_digest));
     OwnBooking {
         room: address.unwrap_or_else(|| booking.key.room.to_string()),
+        original_start: booking.key.original_start,
         match_id: booking.id.to_string(),
         ical_uid: booking
             .ical_uid
@@ -249,8 +312,22 @@ fn own_booking(booking: &Booking, copy: &AppointmentCopy, rooms: &[Room]) -> Own
             .map(|uid| uid.reveal().to_owned()),
         own_copy: own.cloned(),
         booked: booked.filter(|_| own.is_some()),
-        published_outcome,
+        published_outcome: published.map(|published| published.outcome),
     }
+}
+
+fn serialize_outcome<S: Serializer>(
+    outcome: &Option<BookingOutcome>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let word = outcome.map(|outcome| match outcome {
+        BookingOutcome::Booked => "booked",
+        BookingOutcome::Refused(RefusalReason::Conflict) => "taken",
+        BookingOutcome::Refused(RefusalReason::TooLong) => "too_long",
+        BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "series_conflicts",
+        BookingOutcome::Released => "released",
+    });
+    word.serialize(serializer)
 }
 
 /// The person may read what the copy in their own calendar says, so nothing of it is hidden.

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use roombridge::domain::ids::TenantId;
 use roombridge::domain::tenant::ConsentMode;
-use roombridge::domain::tenant::policy::ResponseMode;
+use roombridge::domain::tenant::policy::{ResponseMode, SeriesConflicts};
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
 use roombridge::store::rooms::RoomMap;
@@ -31,6 +31,9 @@ pub(super) fn policy_form<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) 
         ("subject-text", ""),
         ("people", "count"),
         ("private", "without-subject"),
+        ("series", "per-date"),
+        ("series-conflicts", "10"),
+        ("series-percentage", "50"),
         ("rooms-subscribed", "yes"),
         ("mail", ""),
         ("audit-days", "365"),
@@ -86,6 +89,35 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
 }
 
 #[tokio::test]
+async fn what_becomes_of_a_series_with_conflicts_is_chosen_and_shown() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    let version = current_version(&browser).await?;
+    let few = [("series-conflicts", "3"), ("series-percentage", "20")];
+    browser.submit("policy", &policy_form(&version, &few)).await?;
+    let policy = contoso.tenant_row().await?.ok_or("a row")?.policy;
+    let chosen = SeriesConflicts::PerDate { maximum_instances: 3, percentage_allowed: 20 };
+    assert_eq!(policy.series_conflicts, chosen);
+    let page = browser.get("policy").await?;
+    assert!(page.text.contains("value=\"per-date\" checked"), "{}", page.text);
+    let shown = (page.value("series-conflicts"), page.value("series-percentage"));
+    assert_eq!(shown, ("3".to_owned(), "20".to_owned()));
+    // The numbers say nothing then.
+    let strict =
+        [("series", "all-or-nothing"), ("series-conflicts", ""), ("series-percentage", "")];
+    browser.submit("policy", &policy_form(&page.value("version"), &strict)).await?;
+    let policy = contoso.tenant_row().await?.ok_or("a row")?.policy;
+    assert_eq!(policy.series_conflicts, SeriesConflicts::AllOrNothing);
+    let page = browser.get("policy").await?;
+    assert!(page.text.contains("value=\"all-or-nothing\" checked"), "{}", page.text);
+    let register = browser.get("register").await?.text;
+    for words in ["each date, up to 3 and 20 %", "all or nothing"] {
+        assert!(register.contains(words), "{words}: {register}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let first = contoso.connect("organisation-wide").await?;
@@ -126,6 +158,8 @@ async fn an_invalid_value_is_reported_at_its_field_and_everything_typed_stays() 
         ("audit-days", "29"),
         ("audit-days", "many"),
         ("audit-days", "99999999999"),
+        ("series-conflicts", ""),
+        ("series-percentage", "101"),
         ("add-in-property", "String {00062008-0000-0000-c000-000000000046} Name x"),
         ("delegates", "yes"),
     ];

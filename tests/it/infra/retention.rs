@@ -22,12 +22,12 @@ pub(crate) const RETENTION_RULES: [RetentionRule; 9] = [
     },
     RetentionRule {
         table: "Appointments",
-        content: "event id and its keyed digest, keys of its bookings, keyed digest of the business fields, last change: to find a copy's booking. When the copy disappears, its id and time are dropped; of an ended booking the id stays while the meeting is in its organizer's calendar, to remove our property",
+        content: "event id and its keyed digest, keys of its bookings, keyed digest of the business fields (of a series of each date, with its original start), last change: to find a copy's booking. When the copy disappears, its id and time are dropped; of an ended booking the id stays while the meeting is in its organizer's calendar, to remove our property",
         retention: "until the meeting is over; if it ended before, until midnight (UTC)",
     },
     RetentionRule {
         table: "Bookings",
-        content: "time, room, number of people, private flag, `iCalUId`, event ids; subject and addresses only by policy. Once it has ended (cancelled, refused, released, erased) and Outlook shows that: room, copies' mailboxes, outcome, and keyed digests",
+        content: "time, of a series' date also the original start, room, number of people, private flag, `iCalUId`, event ids; subject and addresses only by policy. Once it has ended (cancelled, refused, released, erased) and Outlook shows that: room, copies' mailboxes, outcome, and keyed digests",
         retention: "until the meeting is over; if it ended before, until midnight (UTC)",
     },
     RetentionRule {

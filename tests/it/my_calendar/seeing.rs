@@ -1,14 +1,15 @@
 //! What people see of themselves, and never of others.
 
 use http::Method;
+use jiff::civil::Weekday;
 use roombridge::domain::tenant::policy::ContentPolicy;
 use serde_json::Value;
 use world::entra::ApiTokenSpec;
-use world::exchange::Invitation;
+use world::exchange::{Invitation, Meeting, Processing, Recurrence, Response};
 
 use super::contoso_keeping_content;
-use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes};
+use crate::{TestError, TestResult};
 
 #[tokio::test]
 async fn own_data_is_shown_and_downloaded_whole() -> TestResult {
@@ -38,6 +39,97 @@ async fn own_data_is_shown_and_downloaded_whole() -> TestResult {
     assert!(
         !file.text.contains(&format!("{nonce:016x}")) && !file.text.contains(&nonce.to_string())
     );
+    contoso.assert_healthy().await
+}
+
+/// Anna's meeting at nine in Aurora, on three Tuesdays from 1 December on. Cleo has Aurora on those of them.
+async fn series_with_conflicts(contoso: &Contoso, taken: &[&str]) -> Result<Meeting, TestError> {
+    let Contoso { tenant, anna, cleo, aurora, .. } = contoso;
+    for date in taken {
+        let (from, to) = (format!("{date}T09:30"), format!("{date}T10:30"));
+        contoso.meet(cleo, (&from, &to), aurora)?;
+    }
+    contoso.run_for(minutes(10)).await;
+    let (start, end) = (at("2026-12-01T09:00"), at("2026-12-01T10:00"));
+    let rule = Recurrence::weekly(&[Weekday::Tuesday]).times(3);
+    let invitation = Invitation::new("Standup", start, end).room(aurora).series(rule);
+    let meeting = tenant.meet(anna, invitation)?;
+    contoso.run_for(minutes(10)).await;
+    Ok(meeting)
+}
+
+#[tokio::test]
+async fn a_series_is_one_entry_that_says_which_dates_failed_and_why() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
+    let Contoso { anna, cleo, .. } = &contoso;
+    series_with_conflicts(&contoso, &["2026-12-08"]).await?;
+    let browser = contoso.signed_in(anna).await?;
+    let page = browser.get("").await?.text;
+    for words in [
+        "Your appointments with a managed room (1)",
+        "<details open><summary>A series. Dates booked: 2, not booked: 1</summary>",
+        "8 December 2026, 09:00 UTC",
+        "not booked: another meeting has the room",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let data = browser.get("data.json").await?;
+    let stored = data.json()?;
+    let [series] = stored["appointments"].as_array().ok_or("no list")?.as_slice() else {
+        return Err(format!("not one entry: {stored}").into());
+    };
+    assert_eq!(series["series"], true);
+    let dates = series["bookings"].as_array().ok_or("no dates")?.iter();
+    let shown: Vec<_> = dates.map(|b| (&b["original_start"], &b["published_outcome"])).collect();
+    let (first, second, third) = (
+        "2026-12-01T09:00:00Z".into(),
+        "2026-12-08T09:00:00Z".into(),
+        "2026-12-15T09:00:00Z".into(),
+    );
+    let (booked, taken) = ("booked".into(), "taken".into());
+    assert_eq!(shown, [(&first, &booked), (&second, &taken), (&third, &booked)]);
+    for text in [page, data.text] {
+        assert!(!text.contains(cleo.id()) && !text.contains(cleo.address()), "{text}");
+    }
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_series_that_was_declined_whole_says_so_at_the_dates_that_were_free() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
+    series_with_conflicts(&contoso, &["2026-12-01", "2026-12-08"]).await?;
+    let page = contoso.signed_in(&contoso.anna).await?.get("").await?.text;
+    assert!(page.contains("A series. Dates booked: 0, not booked: 3"), "{page}");
+    assert_eq!(page.matches("not booked: another meeting has the room").count(), 2, "{page}");
+    assert_eq!(page.matches("too many dates of the series are taken").count(), 1, "{page}");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_date_in_another_room_is_shown_with_its_series() -> TestResult {
+    let both = (Processing::AutoUpdate, Processing::AutoUpdate);
+    let contoso = Contoso::builder().rooms(both.0, both.1).open().await?;
+    let Contoso { anna, aurora, borealis, .. } = &contoso;
+    let series = series_with_conflicts(&contoso, &[]).await?;
+    let date = series.occurrence(at("2026-12-08T09:00"));
+    date.change_rooms(&[borealis])?;
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(date.response_of(borealis), Some(Response::Accepted));
+    let browser = contoso.signed_in(anna).await?;
+    let page = browser.get("").await?.text;
+    assert!(page.contains("<details><summary>A series. Dates booked: 3</summary>"), "{page}");
+    let data = browser.get("data.json").await?.json()?;
+    assert_eq!(data["appointments"].as_array().map(Vec::len), Some(1), "{data}");
+    let rows = data["appointments"][0]["bookings"].as_array().ok_or("no dates")?;
+    let shown = rows.iter().map(|b| (b["room"].as_str(), b["published_outcome"].as_str()));
+    let (aurora, borealis) = (Some(aurora.address()), Some(borealis.address()));
+    let expected = [
+        (aurora, Some("booked")),
+        (aurora, Some("released")),
+        (borealis, Some("booked")),
+        (aurora, Some("booked")),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
     contoso.assert_healthy().await
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{
     keys::Digest,
     tenant::{
         ConsentMode, TenantPolicy,
-        policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+        policy::{PeoplePolicy, PrivatePolicy, SeriesConflicts, SubjectPolicy},
     },
 };
 
@@ -27,7 +27,7 @@ pub(super) fn policy_version(policy: &TenantPolicy) -> String {
 }
 
 /// Every setting by its name, always in the same order.
-fn describe(policy: &TenantPolicy) -> [(&'static str, String); 13] {
+fn describe(policy: &TenantPolicy) -> [(&'static str, String); 14] {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
     // Ids, never names: the register is kept long after people have left.
@@ -68,6 +68,15 @@ fn describe(policy: &TenantPolicy) -> [(&'static str, String); 13] {
             }
             .to_owned(),
         ),
+        (
+            "series with conflicts",
+            match policy.series_conflicts {
+                SeriesConflicts::PerDate { maximum_instances, percentage_allowed } => {
+                    format!("each date, up to {maximum_instances} and {percentage_allowed} %")
+                }
+                SeriesConflicts::AllOrNothing => "all or nothing".to_owned(),
+            },
+        ),
         ("rooms subscribed", yes_no(policy.rooms_subscribed)),
         ("delegates", yes_no(policy.delegate_consent)),
         ("mail sender", or(policy.mail_sender.map(|sender| sender.to_string()), "off")),
@@ -94,12 +103,18 @@ mod tests {
             excluded_mailboxes: [MailboxId(Uuid::from_u128(2)), MailboxId(Uuid::from_u128(1))]
                 .into(),
             audit_days: 30,
+            series_conflicts: SeriesConflicts::AllOrNothing,
             ..old.clone()
         };
         let changes = policy_changes(&old, &new);
         let names: Vec<_> = changes.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names, ["scope group", "excluded mailboxes", "audit days"]);
-        assert_eq!((changes[0].1.as_str(), changes[2].2.as_str()), ("everybody", "30"));
+        assert_eq!(
+            names,
+            ["scope group", "excluded mailboxes", "series with conflicts", "audit days"]
+        );
+        assert_eq!((changes[0].1.as_str(), changes[3].2.as_str()), ("everybody", "30"));
+        let series = (changes[2].1.as_str(), changes[2].2.as_str());
+        assert_eq!(series, ("each date, up to 10 and 50 %", "all or nothing"));
         assert!(changes[1].2.starts_with("00000000-0000-0000-0000-000000000001 "));
         assert_ne!(policy_version(&old), policy_version(&new));
         assert_eq!(policy_version(&old), policy_version(&TenantPolicy::default()));

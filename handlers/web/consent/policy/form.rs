@@ -24,6 +24,9 @@ const MAX_EXCLUDED: usize = 400;
 /// The longest text that may replace a subject, in characters.
 const MAX_REPLACEMENT_CHARS: usize = 100;
 
+/// The most conflicts of a series that may be declined one by one: each mails the organizer.
+const MAX_SERIES_CONFLICTS: u16 = 1000;
+
 /// The fields of the form; each one's `id` is its name.
 pub(super) const FIELDS: &[Field] = &[
     Field::single_line("version", 40),
@@ -34,6 +37,9 @@ pub(super) const FIELDS: &[Field] = &[
     Field::single_line("subject-text", MAX_REPLACEMENT_CHARS),
     Field::single_line("people", 20),
     Field::single_line("private", 20),
+    Field::single_line("series", 20),
+    Field::single_line("series-conflicts", 8),
+    Field::single_line("series-percentage", 8),
     Field::single_line("rooms-subscribed", 3),
     Field::single_line("delegates", 3),
     Field::single_line("rehearsal", 3),
@@ -64,6 +70,12 @@ pub(super) fn from_policy(policy: &TenantPolicy) -> Form {
         PrivatePolicy::WithoutSubject => "without-subject",
         PrivatePolicy::Anonymous => "anonymous",
     };
+    let (series, conflicts, percentage) = match policy.series_conflicts {
+        SeriesConflicts::PerDate { maximum_instances, percentage_allowed } => {
+            ("per-date", maximum_instances.to_string(), percentage_allowed.to_string())
+        }
+        SeriesConflicts::AllOrNothing => ("all-or-nothing", String::new(), String::new()),
+    };
     let text = |id: Option<String>| id.unwrap_or_default();
     let ticked = |yes| if yes { "yes".to_owned() } else { String::new() };
     Form::of([
@@ -74,6 +86,9 @@ pub(super) fn from_policy(policy: &TenantPolicy) -> Form {
         ("subject-text", subject_text.to_owned()),
         ("people", people.to_owned()),
         ("private", private.to_owned()),
+        ("series", series.to_owned()),
+        ("series-conflicts", conflicts),
+        ("series-percentage", percentage),
         ("rooms-subscribed", ticked(policy.rooms_subscribed)),
         ("delegates", ticked(policy.delegate_consent)),
         ("rehearsal", ticked(policy.rehearsal)),
@@ -137,7 +152,7 @@ pub(super) fn validate(
         add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
         rich_notifications: form.is_checked("rich"),
         rehearsal: form.is_checked("rehearsal"),
-        series_conflicts: SeriesConflicts::default(),
+        series_conflicts: parse_series(form, t, &mut errors)?,
     };
     errors.extend(form.input_errors(t));
     Ok((policy, errors))
@@ -179,6 +194,32 @@ fn parse_content(form: &Form, replacement: &str) -> Result<ContentPolicy, PageEr
     })
 }
 
+/// What becomes of a series with conflicts. The numbers say something where its dates are declined one by one.
+fn parse_series(
+    form: &Form,
+    t: &Texts,
+    errors: &mut Vec<FieldError>,
+) -> Result<SeriesConflicts, PageError> {
+    let mut number = |field, max: u16| {
+        let typed = form.text(field).trim().parse().ok().filter(|number| *number <= max);
+        if typed.is_none() {
+            let text = fill(t.policy.bad_number, &[("max", &max.to_string())]);
+            errors.push(FieldError::new(field, text));
+        }
+        // With an error nothing is saved, so any number does.
+        typed.unwrap_or(0)
+    };
+    match form.text("series") {
+        "per-date" => {
+            let maximum_instances = number("series-conflicts", MAX_SERIES_CONFLICTS);
+            let percentage_allowed = number("series-percentage", 100).try_into().unwrap_or(100);
+            Ok(SeriesConflicts::PerDate { maximum_instances, percentage_allowed })
+        }
+        "all-or-nothing" => Ok(SeriesConflicts::AllOrNothing),
+        _ => Err(PageError::MalformedForm),
+    }
+}
+
 /// The ids and the addresses among `lines`, each once.
 fn parse_mailbox_list(lines: &str) -> (BTreeSet<MailboxId>, Vec<String>) {
     let (mut ids, mut addresses) = (BTreeSet::new(), BTreeSet::new());
@@ -205,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_form_as_it_was_shown_is_the_same_policy() {
-        let policy = TenantPolicy {
+        let mut policy = TenantPolicy {
             consent: ConsentMode::Organisation,
             scope_group: Some(GroupId(Uuid::from_u128(5))),
             excluded_mailboxes: [MailboxId(Uuid::from_u128(1)), MailboxId(Uuid::from_u128(2))]
@@ -222,11 +263,17 @@ mod tests {
             add_in_property: Some(
                 "String {7f105c7d-2dc5-4530-97cd-4e7ae6534c07} Name room".to_owned(),
             ),
+            series_conflicts: SeriesConflicts::PerDate {
+                maximum_instances: 3,
+                percentage_allowed: 100,
+            },
             ..TenantPolicy::default()
         };
         let form = from_policy(&policy);
-        assert_eq!(checked(&form), (policy, vec![]));
+        assert_eq!(checked(&form), (policy.clone(), vec![]));
         assert_eq!(addresses(&form), (vec![], None));
+        policy.series_conflicts = SeriesConflicts::AllOrNothing;
+        assert_eq!(checked(&from_policy(&policy)), (policy, vec![]));
     }
 
     #[test]
@@ -245,6 +292,10 @@ mod tests {
             ("add-in-property", typed("add-in-property", "Subject")),
             ("subject-text", typed("subject", "replace")),
             ("delegates", typed("delegates", "yes")),
+            ("series-conflicts", typed("series-conflicts", "")),
+            ("series-conflicts", typed("series-conflicts", "1001")),
+            ("series-percentage", typed("series-percentage", "101")),
+            ("series-percentage", typed("series-percentage", "-1")),
         ];
         for (field, form) in cases {
             assert_eq!(checked(&form).1, [field]);
