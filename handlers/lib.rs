@@ -57,6 +57,20 @@
 //! 6. The meeting ends. [`jobs::purge_expired`] finds its due entry and deletes the ledger's times,
 //!    the pointers and the booking.
 //!
+//! # Walkthrough: a series
+//!
+//! 1. Graph notifies of the master alone, whatever has changed. [`jobs::fetch_event`] lists the dates, and
+//!    compares them with the stored bookings of that series, one for each date and room. Exchange says
+//!    which dates there are: nothing is computed from the pattern.
+//! 2. A booking is its id, whatever key it is found under ([`domain::keys::BookingKey`]). Where a series
+//!    has moved, old bookings are matched to new dates and change in place.
+//! 3. [`jobs::create_booking`] takes the same step for all dates at once
+//!    ([`booking::LedgerClaims::exchange`]): two that swap their times both get what they want. A date with
+//!    a conflict is left to the job of a single booking.
+//! 4. Once every date is decided, [`domain::booking::series`] says by the tenant's policy whether the room
+//!    takes the series at all. [`jobs::write_back`] accepts it once and declines the other dates, or
+//!    declines it once.
+//!
 //! # Walkthrough: an organisation consents, an employee agrees and withdraws
 //!
 //! 1. An administrator signs in ([`identity::sign_in`]), consents at Microsoft, and comes back.

@@ -52,9 +52,20 @@ impl Exchange {
     /// What is in the calendar of `mailbox`, in the order of time: every copy but series masters,
     /// whose occurrences are listed instead.
     pub fn agenda(&self, mailbox: &Mailbox) -> Vec<AgendaEntry> {
+        self.entries(mailbox, |kind| kind != EventType::SeriesMaster)
+    }
+
+    /// The series that `mailbox` organizes, each with the time of its first date.
+    pub fn organized_series(&self, mailbox: &Mailbox) -> Vec<AgendaEntry> {
+        let mut series = self.entries(mailbox, |kind| kind == EventType::SeriesMaster);
+        series.retain(|entry| entry.is_organizer && !entry.is_cancelled);
+        series
+    }
+
+    fn entries(&self, mailbox: &Mailbox, is_shown: fn(EventType) -> bool) -> Vec<AgendaEntry> {
         let state = self.lock();
         let Some(row) = state.mailboxes.get(mailbox.id()) else { return Vec::new() };
-        let shown = row.copies.values().filter(|c| c.kind != EventType::SeriesMaster);
+        let shown = row.copies.values().filter(|copy| is_shown(copy.kind));
         let mut entries: Vec<AgendaEntry> =
             shown.map(|copy| agenda_entry(copy, state.mailboxes.values())).collect();
         entries.sort_by(|a, b| (a.start, a.end, &a.ical).cmp(&(b.start, b.end, &b.ical)));

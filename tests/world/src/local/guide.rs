@@ -40,6 +40,7 @@ or open a private window.
      and a room, and send it.
   7. Watch. Anna's calendar refreshes itself: the room's answer appears, and Roombridge's own
      note beside it. Let her want Aurora at that time once more. Move a meeting, cancel one.
+     Send one that repeats, and move, cancel or change the room of one date, or of all of them.
      The employees' page shows what is stored about Anna now.
   8. Withdraw. As Anna on the employees' page; release her rooms, and see them decline. What she
      plans next is booked without her name, from the room's own calendar.

@@ -26,7 +26,7 @@ pub async fn appointments(
     let mut table =
         table(["organizer", "appointment", "room", "time", "outcome", "subject kept", "now"]);
     for one in played {
-        let gone = world.bookings_of(&one.meeting).await?.is_empty();
+        let gone = one.bookings(world).await?.is_empty();
         let now = if one.room.is_empty() {
             "never stored"
         } else if gone {

@@ -9,6 +9,7 @@ use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::http::ReqwestHttp;
 use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::booking::Booking;
+use roombridge::domain::keys::Digest;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
 
@@ -229,10 +230,35 @@ impl LocalWorld {
     /// # Errors
     /// [`LocalError::Other`] when they cannot be read.
     pub async fn bookings_of(&self, meeting: &Meeting) -> Result<Vec<Booking>, LocalError> {
+        self.bookings_under(meeting, digest_key().appointment(meeting.ical())).await
+    }
+
+    /// The bookings of one date of a series. For a room that was invited to that date alone it is an
+    /// appointment of its own.
+    ///
+    /// # Errors
+    /// [`LocalError::Other`] when they cannot be read.
+    pub async fn bookings_of_date(
+        &self,
+        series: &Meeting,
+        original_start: Timestamp,
+    ) -> Result<Vec<Booking>, LocalError> {
+        let mut found = self.bookings_of(series).await?;
+        found.retain(|booking| booking.key.original_start == Some(original_start));
+        let date = series.occurrence(original_start);
+        let alone = digest_key().occurrence(date.ical(), original_start);
+        found.extend(self.bookings_under(series, alone).await?);
+        Ok(found)
+    }
+
+    async fn bookings_under(
+        &self,
+        meeting: &Meeting,
+        appointment: Digest,
+    ) -> Result<Vec<Booking>, LocalError> {
         let tenant =
             meeting.tenant_id().parse().map_err(LocalError::while_doing("a tenant's id"))?;
         let bookings = Bookings::new(Arc::clone(&self.tables));
-        let appointment = digest_key().appointment(meeting.ical());
         let found = bookings.list_by_appointment(tenant, appointment).await;
         let found = found.map_err(LocalError::while_doing("reading bookings"))?;
         Ok(found.into_iter().map(|(booking, _)| booking).collect())

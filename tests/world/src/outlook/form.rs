@@ -4,7 +4,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
-use crate::exchange::{Exchange, Invitation, Mailbox};
+use crate::exchange::{Exchange, Invitation, Mailbox, Recurrence};
 
 /// A new meeting as it was typed; shown again when something is wrong with it.
 #[derive(Default)]
@@ -18,7 +18,14 @@ pub(super) struct MeetingForm {
     pub(super) end: String,
     /// Object ids of people and rooms.
     invited: Vec<String>,
+    /// `daily`, `weekly`, or nothing.
+    repeats: String,
+    /// How many dates a series has.
+    pub(super) times: String,
 }
+
+/// More dates than a series of Outlook can have.
+const MAX_TIMES: u16 = 999;
 
 /// Something that cannot be sent like that.
 pub(super) struct FormError {
@@ -33,6 +40,8 @@ const START: FormError = FormError { field: "start", text: "Give the start as ho
 const END: FormError = FormError { field: "end", text: "Give the end as hours:minutes." };
 const END_BEFORE_START: FormError =
     FormError { field: "end", text: "The end must be after the start." };
+const TIMES: FormError =
+    FormError { field: "times", text: "Give the number of dates, from 2 to 999." };
 const UNKNOWN_INVITEE: FormError =
     FormError { field: "invited", text: "Somebody who was chosen is not in this organisation." };
 
@@ -48,6 +57,7 @@ impl MeetingForm {
             date: from(1).strftime("%Y-%m-%d").to_string(),
             start: from(1).strftime("%H:%M").to_string(),
             end: from(2).strftime("%H:%M").to_string(),
+            times: "5".to_owned(),
             ..Self::default()
         }
     }
@@ -62,6 +72,8 @@ impl MeetingForm {
                 "start" => form.start = value,
                 "end" => form.end = value,
                 "invited" => form.invited.push(value),
+                "repeats" => form.repeats = value,
+                "times" => form.times = value,
                 _ => {}
             }
         }
@@ -71,6 +83,24 @@ impl MeetingForm {
     /// Whether the mailbox with that object id was chosen.
     pub(super) fn invites(&self, id: &str) -> bool {
         self.invited.iter().any(|one| one == id)
+    }
+
+    /// Whether this is how it repeats.
+    pub(super) fn repeats(&self, how: &str) -> bool {
+        self.repeats == how
+    }
+
+    /// How it repeats from `first` on, if it does.
+    fn recurrence(&self, first: Date) -> Result<Option<Recurrence>, FormError> {
+        let rule = match self.repeats.as_str() {
+            "daily" => Recurrence::daily(),
+            "weekly" => Recurrence::weekly(&[first.weekday()]),
+            _ => return Ok(None),
+        };
+        match self.times.trim().parse() {
+            Ok(times @ 2..=MAX_TIMES) => Ok(Some(rule.times(times))),
+            Ok(_) | Err(_) => Err(TIMES),
+        }
     }
 
     /// The invitation to those of `colleagues` who were chosen, or everything that is wrong with it.
@@ -91,10 +121,18 @@ impl MeetingForm {
             Some(_) => return Err(with_error(mistakes, END_BEFORE_START)),
             None => return Err(with_error(mistakes, DATE)),
         };
+        let recurrence = match self.recurrence(date) {
+            Ok(recurrence) => recurrence,
+            Err(mistake) => return Err(with_error(mistakes, mistake)),
+        };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         let blank = Invitation::new(&self.subject, times.0, times.1);
+        let blank = match recurrence {
+            Some(rule) => blank.series(rule),
+            None => blank,
+        };
         let chosen = colleagues.iter().filter(|one| self.invites(one.id()));
         Ok(chosen.fold(blank, |invitation, one| match one.is_room() {
             true => invitation.room(one),
@@ -122,6 +160,8 @@ pub(super) struct MeetingAction {
     pub(super) ical: String,
     /// Its new start. It is absolute, so that a form sent twice moves once.
     pub(super) start: Option<Timestamp>,
+    /// The object id of its new room.
+    pub(super) room: String,
 }
 
 impl MeetingAction {
@@ -132,6 +172,7 @@ impl MeetingAction {
             match name.as_str() {
                 "ical" => deed.ical = value,
                 "start" => deed.start = value.parse().ok(),
+                "room" => deed.room = value,
                 _ => {}
             }
         }

@@ -1,5 +1,5 @@
 //! Outlook for somebody who tries Roombridge in a browser: calendars of everybody here, and the few things
-//! an organizer does. Pages without a script, nobody signs in, all times are UTC.
+//! an organizer does with a meeting, a series, or one of its dates. Pages without a script, nobody signs in, all times are UTC.
 
 mod form;
 mod outlook_error;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use roombridge::base::clock::Clock;
 
-use crate::exchange::{Exchange, Mailbox, Meeting};
+use crate::exchange::{Exchange, ExchangeError, Mailbox, Meeting};
 use form::{MeetingAction, MeetingForm};
 use outlook_error::OutlookError;
 
@@ -34,13 +34,15 @@ impl Outlook {
 
     /// `GET /`: whose calendar? `GET /{mailbox}` (object id or address): that calendar, with `?still`
     /// without refreshing by itself. `GET` and `POST /{mailbox}/new`: a new meeting.
-    /// `POST /{mailbox}/move` and `/{mailbox}/cancel`: what an organizer does with one (`ical`).
+    /// `POST /{mailbox}/move`, `/{mailbox}/room` and `/{mailbox}/cancel`: what an organizer does with one
+    /// (`ical`): a meeting, one date of a series, or all of them.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", get(pick_calendar))
             .route("/{mailbox}", get(calendar))
             .route("/{mailbox}/new", get(new_meeting_page).post(send_invitation))
             .route("/{mailbox}/move", post(move_meeting))
+            .route("/{mailbox}/room", post(change_room))
             .route("/{mailbox}/cancel", post(cancel_meeting))
             .fallback(async || OutlookError::NoPage.into_response())
             .with_state(self.clone())
@@ -126,7 +128,27 @@ async fn move_meeting(
     let times = || OutlookError::InvalidTimes(owner.clone());
     let moved = deed.start.ok_or_else(times)?;
     let until = moved.checked_add(end.duration_since(start)).map_err(|_| times())?;
-    meeting.move_to(moved, until).map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
+    meeting.move_to(moved, until).map_err(|error| match error {
+        ExchangeError::CrossesNeighbour => times(),
+        ExchangeError::NoMailbox | ExchangeError::NoCopy | ExchangeError::OwnMeeting => {
+            OutlookError::NoMeeting(owner.clone())
+        }
+    })?;
+    Ok(redirect_to_calendar(&owner))
+}
+
+async fn change_room(
+    State(outlook): State<Outlook>,
+    Path(mailbox): Path<String>,
+    body: Bytes,
+) -> Result<Response, OutlookError> {
+    let owner = outlook.organizer(&mailbox)?;
+    let deed = MeetingAction::read(&body);
+    let (meeting, ..) = outlook.organized_meeting(&owner, &deed)?;
+    let colleagues = form::colleagues(&outlook.exchange, &owner);
+    let room = colleagues.iter().find(|one| one.is_room() && one.id() == deed.room);
+    let room = room.ok_or(OutlookError::NoCalendar)?;
+    meeting.change_rooms(&[room]).map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
     Ok(redirect_to_calendar(&owner))
 }
 

@@ -90,6 +90,10 @@ struct Calendar<'a> {
     refreshes: bool,
     seconds: u32,
     days: Vec<Day>,
+    /// What its owner organizes; a change of one is a change of all its dates.
+    series: Vec<CalendarLine>,
+    /// Where a meeting can be moved to.
+    rooms: Vec<MailboxOption>,
 }
 
 struct Day {
@@ -110,6 +114,9 @@ struct CalendarLine {
     people: Vec<AttendeeRow>,
     categories: String,
     can_change: bool,
+    /// One date of a series.
+    is_date: bool,
+    cancel: &'static str,
     shifts: Vec<MoveButton>,
 }
 
@@ -141,19 +148,24 @@ pub(super) fn calendar(
             None => days.push(Day { date, lines: vec![line] }),
         }
     }
-    let owner = Owner::of(exchange, owner);
-    let now = clock_time(now);
-    page(StatusCode::OK, &Calendar { owner, now, refreshes, seconds: REFRESH_SECONDS, days })
+    let series = exchange.organized_series(owner).into_iter().map(CalendarLine::from).collect();
+    let (_, rooms) = split_people_and_rooms(colleagues(exchange, owner));
+    let (owner, now, seconds) = (Owner::of(exchange, owner), clock_time(now), REFRESH_SECONDS);
+    page(StatusCode::OK, &Calendar { owner, now, refreshes, seconds, days, series, rooms })
 }
 
 impl From<AgendaEntry> for CalendarLine {
     fn from(entry: AgendaEntry) -> Self {
-        let single = entry.kind == EventType::SingleInstance;
+        let is_series = entry.kind == EventType::SeriesMaster;
         let shift = |label, hours| {
             let start = entry.start.checked_add(SignedDuration::from_hours(hours)).ok()?;
             Some(MoveButton { label, start: start.to_string() })
         };
-        let shifts = [shift("An hour earlier", -1), shift("An hour later", 1)];
+        let [earlier, later, cancel] = match is_series {
+            true => ["All an hour earlier", "All an hour later", "Cancel the series"],
+            false => ["An hour earlier", "An hour later", "Cancel the meeting"],
+        };
+        let shifts = [shift(earlier, -1), shift(later, 1)];
         let guests = |rooms: bool| {
             let invited = entry.invited.iter().filter(|one| (one.role == Role::Resource) == rooms);
             invited.map(|one| attendee_row(one, &entry)).collect()
@@ -166,7 +178,9 @@ impl From<AgendaEntry> for CalendarLine {
             is_own: entry.is_organizer,
             is_cancelled: entry.is_cancelled,
             categories: entry.categories.join(", "),
-            can_change: entry.is_organizer && single && !entry.is_cancelled,
+            can_change: entry.is_organizer && !entry.is_cancelled,
+            is_date: matches!(entry.kind, EventType::Occurrence | EventType::Exception),
+            cancel,
             shifts: shifts.into_iter().flatten().collect(),
             ical: entry.ical,
             subject: entry.subject,

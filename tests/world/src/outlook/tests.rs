@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use roombridge::base::test_support::ManualClock;
 use roombridge::base::test_support::SeededRng;
 use roombridge::graph::PropertyId;
@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 use super::Outlook;
 use crate::exchange::{
-    Exchange, Invitation, Mailbox, Processing, Recurrence, Response as Answer, RoomRules, Tenant,
+    Exchange, Invitation, Mailbox, Processing, Response as Answer, RoomRules, Tenant,
 };
 
 struct OutlookFixture {
@@ -46,6 +46,10 @@ fn outlook_fixture_at(now: &str) -> OutlookFixture {
 
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+fn days(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * count)
 }
 
 struct Page {
@@ -185,7 +189,19 @@ async fn an_invalid_form_is_shown_again_with_its_errors() {
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{date} {start} {end}");
         assert!(page.text.contains(error), "{error} for {date} {start} {end}: {}", page.text);
         assert!(page.text.contains("alert(1)") && !page.text.contains("<script>"));
-        assert_eq!(page.text.contains(" checked"), invited == story.ben.id());
+        let is_chosen = page.text.contains(&format!("value=\"{}\" checked", story.ben.id()));
+        assert_eq!(is_chosen, invited == story.ben.id());
+    }
+    for times in ["", "1", "1000"] {
+        let fields = [
+            ("date", good.0),
+            ("start", good.1),
+            ("end", good.2),
+            ("repeats", "daily"),
+            ("times", times),
+        ];
+        let page = story.post(&story.form(), &fields).await;
+        assert!(page.text.contains("from 2 to 999"), "{times}: {}", page.text);
     }
     assert!(story.exchange.agenda(&story.anna).is_empty());
 }
@@ -215,21 +231,66 @@ async fn only_the_organizer_changes_a_meeting() {
 }
 
 #[tokio::test]
-async fn rooms_show_their_calendar_cancelled_meetings_are_marked_and_a_series_is_left_alone() {
+async fn rooms_show_their_calendar_and_cancelled_meetings_are_marked() {
     let story = outlook_fixture();
     story.aurora.set_rules(RoomRules { keeps_cancelled: true, ..RoomRules::default() });
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let single = Invitation::new("Budget", start, end).room(&story.aurora);
     story.tenant.meet(&story.anna, single).unwrap().cancel().unwrap();
-    let series = Invitation::new("Standup", start, end).series(Recurrence::daily().times(2));
-    story.tenant.meet(&story.anna, series).unwrap();
 
     let room = story.open(&format!("/{}", story.aurora.id())).await.text;
     assert!(room.contains("A room of Contoso") && room.contains("Cancelled"), "{room}");
     assert!(!room.contains("/new"));
-    let person = story.open(&format!("/{}", story.anna.id())).await.text;
-    assert_eq!(person.matches("Standup").count(), 2, "its two occurrences: {person}");
-    assert!(!person.contains("<button"));
+}
+
+#[tokio::test]
+async fn a_series_is_made_and_one_date_or_all_of_them_are_moved_re_roomed_and_cancelled() {
+    let story = outlook_fixture();
+    let borealis = story.tenant.room("Borealis", Processing::AutoAccept);
+    let home = format!("/{}", story.anna.id());
+    let fields = [
+        ("subject", "Standup"),
+        ("date", "2026-11-24"),
+        ("start", "10:00"),
+        ("end", "10:30"),
+        ("repeats", "weekly"),
+        ("times", "4"),
+        ("invited", story.aurora.id()),
+    ];
+    assert_eq!(story.post(&story.form(), &fields).await.to, home);
+    let starts = |room: &Mailbox| {
+        let copies = story.exchange.room_calendar(room);
+        copies.iter().map(|copy| copy.start.to_string()).collect::<Vec<_>>()
+    };
+    let all: [String; 4] =
+        [24, 31, 38, 45].map(|day| (time("2026-11-24T10:00:00Z") + days(day - 24)).to_string());
+    assert_eq!(starts(&story.aurora), all);
+    let shown = story.open(&home).await.text;
+    for part in ["Your series, every date", "Cancel the series", "Cancel the meeting"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let dates = story.exchange.agenda(&story.anna);
+    let of = |n: usize| ("ical", dates[n].ical.as_str());
+
+    story.post(&format!("{home}/move"), &[of(0), ("start", "2026-11-24T11:00:00Z")]).await;
+    story.post(&format!("{home}/room"), &[of(1), ("room", borealis.id())]).await;
+    story.post(&format!("{home}/cancel"), &[of(2)]).await;
+    assert_eq!(starts(&story.aurora), ["2026-11-24T11:00:00Z", &all[3]]);
+    assert_eq!(starts(&borealis), [all[1].as_str()]);
+    // Exchange moves no date past the one after it.
+    let past = [of(0), ("start", "2026-12-22T11:00:00Z")];
+    let refused = story.post(&format!("{home}/move"), &past).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let nobody = [of(0), ("room", story.ben.id())];
+    assert_eq!(story.post(&format!("{home}/room"), &nobody).await.status, StatusCode::NOT_FOUND);
+
+    let master = story.exchange.organized_series(&story.anna).remove(0).ical;
+    let later = [("ical", master.as_str()), ("start", "2026-11-24T14:00:00Z")];
+    assert_eq!(story.post(&format!("{home}/move"), &later).await.to, home);
+    let moved: Vec<String> = all.iter().map(|at| at.replace("T10", "T14")).collect();
+    assert_eq!(starts(&story.aurora), moved, "what was changed on one date is lost");
+    story.post(&format!("{home}/cancel"), &[("ical", &master)]).await;
+    assert!(story.exchange.agenda(&story.anna).is_empty());
 }
 
 #[tokio::test]

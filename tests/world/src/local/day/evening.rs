@@ -40,7 +40,7 @@ impl Day<'_> {
             AppointmentOutcome::Booked,
         );
         for played in &mut self.played {
-            let bookings = self.world.bookings_of(&played.meeting).await?;
+            let bookings = played.bookings(self.world).await?;
             let subject =
                 bookings.iter().filter_map(wanted_facts).find_map(|f| f.details.subject.as_ref());
             played.kept = subject.map(|subject| subject.reveal().to_owned());
@@ -52,9 +52,9 @@ impl Day<'_> {
         self.feed.set_activity("time moves to 18:30");
         let by = self.at(18, 30).duration_since(self.world.clock.now());
         let rows = self.world.rows(Table::Bookings).await?;
-        let evening = self.at(18, 30);
-        let is_kept = |row: &&TableRow| purge_due(row).is_some_and(|due| due > evening);
-        let (before, kept_rows) = (rows.len(), rows.iter().filter(is_kept).count());
+        let kept_after = |at| rows.iter().filter(|row| is_kept_after(row, at)).count();
+        let (before, kept_rows) = (rows.len(), kept_after(self.at(18, 30)));
+        let (midnight, coming) = (kept_after(self.at(24, 0)), kept_after(self.at(26, 0)));
         self.world.move_time(by).await?;
         self.wait_for_rows(Table::Bookings, kept_rows).await?;
         if let Some(night) = self.played.last() {
@@ -64,9 +64,9 @@ impl Day<'_> {
         self.report_step(
             "It is 18:30; another instance takes over",
             &format!(
-                "purged {} of {before} bookings: their time is over; of {} that ended early digests stay until midnight",
+                "purged {} of {before} bookings: their time is over; of {} that ended early digests stay until midnight; {coming} are of the coming weeks",
                 before - kept_rows,
-                kept_rows - 1
+                kept_rows - midnight
             ),
             "unchanged: calendars are never cleaned by Roombridge",
         );
@@ -76,12 +76,15 @@ impl Day<'_> {
     pub(super) async fn the_night_passes(&mut self) -> Result<(), LocalError> {
         self.feed.set_activity("time moves to 02:00");
         let by = self.at(26, 0).duration_since(self.world.clock.now());
+        let rows = self.world.rows(Table::Bookings).await?;
+        let coming = rows.iter().filter(|row| is_kept_after(row, self.at(26, 0))).count();
         self.world.move_time(by).await?;
-        self.wait_for_rows(Table::Bookings, 0).await?;
-        self.wait_for_rows(Table::Appointments, 0).await?;
+        self.wait_for_rows(Table::Bookings, coming).await?;
+        // What leads to them: Anna's copy and Borealis's, of the series Chiara's, Borealis's and Cirrus's.
+        self.wait_for_rows(Table::Appointments, 5).await?;
         self.report_step(
             "It is 02:00",
-            "purged the last bookings; nothing of the day is kept",
+            "purged the last bookings of the day; the coming weeks are kept",
             "unchanged",
         );
         Ok(())
@@ -106,6 +109,7 @@ impl Day<'_> {
     }
 }
 
-fn purge_due(row: &TableRow) -> Option<Timestamp> {
-    row.properties.get("PurgeDue")?.as_str()?.parse().ok()
+fn is_kept_after(row: &TableRow, at: Timestamp) -> bool {
+    let purge_due = || row.properties.get("PurgeDue")?.as_str()?.parse().ok();
+    purge_due().is_some_and(|due: Timestamp| due > at)
 }

@@ -128,6 +128,7 @@ impl Day<'_> {
     ) {
         self.played.push(PlayedAppointment {
             meeting,
+            date: None,
             organizer: organizer.name().to_owned(),
             title: title.to_owned(),
             room: room.map(|room| room.name().to_owned()).unwrap_or_default(),

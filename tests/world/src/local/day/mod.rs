@@ -6,10 +6,12 @@ mod evening;
 mod expectations;
 mod morning;
 mod organisation;
+mod weekly;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::{Clock as _, SystemClock};
+use roombridge::domain::booking::Booking;
 
 use self::organisation::DayOrganisation;
 use super::feed::ProgressFeed;
@@ -17,7 +19,7 @@ use super::{LocalError, LocalWorld};
 use crate::exchange::Meeting;
 
 /// How many steps there are: for the progress line.
-pub const STEPS: u64 = 16;
+pub const STEPS: u64 = 21;
 
 /// When the day starts: 08:00 UTC of the next working day.
 ///
@@ -41,6 +43,8 @@ pub fn start() -> Result<Timestamp, LocalError> {
 pub struct PlayedAppointment {
     /// The appointment.
     pub meeting: Meeting,
+    /// Which date of a series, by its pattern.
+    pub date: Option<Timestamp>,
     /// Who organizes it.
     pub organizer: String,
     /// What it is about, as its organizer wrote it.
@@ -53,6 +57,19 @@ pub struct PlayedAppointment {
     pub kept: Option<String>,
     /// What became of it before it was over.
     pub outcome: AppointmentOutcome,
+}
+
+impl PlayedAppointment {
+    /// What is stored of it.
+    ///
+    /// # Errors
+    /// [`LocalError::Other`] when it cannot be read.
+    pub async fn bookings(&self, world: &LocalWorld) -> Result<Vec<Booking>, LocalError> {
+        match self.date {
+            Some(date) => world.bookings_of_date(&self.meeting, date).await,
+            None => world.bookings_of(&self.meeting).await,
+        }
+    }
 }
 
 /// What became of an appointment.
@@ -118,6 +135,7 @@ impl<'a> Day<'a> {
         self.lunch_leaves_no_trace().await?;
         self.a_stranger_books_anonymously().await?;
         self.exchange_answers_for_delta().await?;
+        self.a_series_is_booked_and_changed().await?;
         self.a_night_is_booked().await?;
         self.evening_comes().await?;
         self.the_night_passes().await?;
