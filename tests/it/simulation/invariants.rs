@@ -18,15 +18,16 @@ use world::memory::QueueKind;
 use world::test_world::digest_key;
 
 use super::run::{ANSWERING, KnownMeeting, SimulationRun, Violations};
+use super::series;
 use crate::TestError;
 
 /// A taken stretch of a room's time, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LedgerEntry {
-    room: String,
-    appointment: String,
-    start: jiff::Timestamp,
-    end: jiff::Timestamp,
+    pub(super) room: String,
+    pub(super) appointment: String,
+    pub(super) start: jiff::Timestamp,
+    pub(super) end: jiff::Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +73,7 @@ impl LedgerHistory {
 }
 
 /// All taken stretches, each once however many days it touches.
-fn ledger_entries(memory: &MemoryTables) -> BTreeSet<LedgerEntry> {
+pub(super) fn ledger_entries(memory: &MemoryTables) -> BTreeSet<LedgerEntry> {
     let mut all = BTreeSet::new();
     for row in memory.rows(Table::Rooms).into_iter().filter(|row| row.key.row.starts_with("20")) {
         let text = row.properties.get("Taken").and_then(|v| v.as_str()).unwrap_or("unreadable");
@@ -90,7 +91,7 @@ fn ledger_entries(memory: &MemoryTables) -> BTreeSet<LedgerEntry> {
 }
 
 impl SimulationRun {
-    fn bookings(&self) -> Bookings {
+    pub(super) fn bookings(&self) -> Bookings {
         Bookings::new(std::sync::Arc::clone(&self.world.memory_tables) as std::sync::Arc<dyn Tables>)
     }
 
@@ -107,17 +108,25 @@ pub(super) async fn check_always(run: &mut SimulationRun) -> Result<Violations, 
     let mut wrong = run.history.record(&run.world.memory_tables);
     let taken = ledger_entries(&run.world.memory_tables);
     let now = run.world.now();
+    let mut rows = Vec::new();
     for (nth, known) in run.meetings.iter().enumerate() {
-        for booking in run.rows_of(known).await? {
-            let ObservedState::Booked(held) = &booking.observed else { continue };
-            let slot = taken.iter().any(|t| {
-                t.appointment == booking.key.appointment.to_string()
-                    && t.room.ends_with(&booking.key.room.to_string())
-                    && (t.start, t.end) == (held.interval.start(), held.interval.end())
-            });
-            if !slot && booking.purge_due > now {
-                wrong.push(format!("meeting {nth} is booked, but the ledger does not have it"));
-            }
+        rows.extend(
+            run.rows_of(known).await?.into_iter().map(|row| (format!("meeting {nth}"), row)),
+        );
+    }
+    for (nth, known) in run.series.iter().enumerate() {
+        let of_series = run.rows_of_series(known).await?;
+        rows.extend(of_series.into_iter().map(|row| (format!("series {nth}"), row)));
+    }
+    for (what, booking) in rows {
+        let ObservedState::Booked(held) = &booking.observed else { continue };
+        let slot = taken.iter().any(|t| {
+            t.appointment == booking.key.appointment.to_string()
+                && t.room.ends_with(&booking.key.room.to_string())
+                && (t.start, t.end) == (held.interval.start(), held.interval.end())
+        });
+        if !slot && booking.purge_due > now {
+            wrong.push(format!("{what} is booked, but the ledger does not have it"));
         }
     }
     for violation in run.world.microsoft.graph.violations() {
@@ -140,6 +149,7 @@ pub(super) async fn check_at_rest(
             wrong.extend(found.into_iter().map(|w| format!("meeting {nth} in room {index}: {w}")));
         }
     }
+    wrong.extend(series::check_series(run).await?);
     let taken = ledger_entries(&run.world.memory_tables);
     for draft in &run.drafts {
         let appointment = digest_key().appointment(draft).to_string();
@@ -361,7 +371,7 @@ impl Case<'_> {
         let Some(interval) = interval else { return };
         let just = match no.reason {
             RefusalReason::TooLong => interval.is_too_long(),
-            // The simulation has no series yet.
+            // It is no series.
             RefusalReason::SeriesConflicts => false,
             RefusalReason::Conflict => {
                 self.run.history.had_rival(self.room, row.key.appointment, interval)

@@ -10,6 +10,7 @@ mod odd_answers;
 mod operations;
 mod reproductions;
 mod run;
+mod series;
 mod silent_faults;
 
 use jiff::SignedDuration;

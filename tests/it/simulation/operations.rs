@@ -5,6 +5,8 @@ use jiff::SignedDuration;
 use roombridge::base::rng::Rng;
 use roombridge::queue::Queue;
 
+use super::series::SeriesEdit;
+
 /// How long a meeting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MeetingLength {
@@ -84,6 +86,10 @@ pub(super) enum Op {
     Draft { who: u8, room: u8, day: u8, slot: u8 },
     /// The same person asks for the same room and time in a new meeting.
     Rebook { nth: u8 },
+    /// A person sends an invitation to a meeting on so many days.
+    CreateSeries { who: u8, room: u8, slot: u8, dates: u8 },
+    /// The organizer changes a series, or one of its dates; `nth` counts the series.
+    EditSeries { nth: u8, edit: SeriesEdit, date: u8, slot: u8, room: u8 },
     /// Everything that can happen now happens.
     RunUntilIdle,
     /// One round: what is due is delivered, and all messages that are there are worked on together.
@@ -241,7 +247,39 @@ pub(super) fn generate(rng: &DynRng) -> Vec<Op> {
     }
     // The last to be drawn: what was drawn before is as it was without it.
     ops.insert(0, show_oddly_op(rng));
+    for _ in 0..rng.below(6) {
+        let at = usize::from(draw_below(rng, ops.len() as u64));
+        ops.insert(at, series_op(rng));
+    }
     ops
+}
+
+fn series_op(rng: &DynRng) -> Op {
+    const EDITS: [SeriesEdit; 12] = {
+        use SeriesEdit::*;
+        [
+            Move,
+            MoveDate,
+            MoveDate,
+            CancelDate,
+            CancelDate,
+            ChangeRoomOfDate,
+            ChangeRoom,
+            Repeat,
+            Split,
+            Cancel,
+            DeleteSilently,
+            DeleteDateFromRoom,
+        ]
+    };
+    let (slot, room) = (draw_below(rng, 4), draw_below(rng, 3));
+    if rng.below(5) < 2 {
+        let room = pick(rng, &[0, 0, 1, 2]);
+        let (who, dates) = (draw_below(rng, 3), 2 + draw_below(rng, 3));
+        return Op::CreateSeries { who, room, slot, dates };
+    }
+    let (nth, date) = (draw_below(rng, 3), draw_below(rng, 4));
+    Op::EditSeries { nth, edit: pick(rng, &EDITS), date, slot, room }
 }
 
 fn pick<T: Copy>(rng: &DynRng, of: &[T]) -> T {

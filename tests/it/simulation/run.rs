@@ -21,6 +21,7 @@ use world::test_world::TestWorld;
 
 use super::invariants::{self, LedgerHistory};
 use super::operations::{MeetingLength, Op};
+use super::series::KnownSeries;
 use super::silent_faults::{self, RotatingKeys};
 use crate::TestError;
 use crate::contoso::{Contoso, Who};
@@ -64,6 +65,7 @@ pub(super) struct SimulationRun {
     pub(super) rooms: [Mailbox; 2],
     pub(super) agreed: [bool; 3],
     pub(super) meetings: Vec<KnownMeeting>,
+    pub(super) series: Vec<KnownSeries>,
     /// The `iCalUId` of each meeting that was saved and not sent.
     pub(super) drafts: Vec<String>,
     pub(super) history: LedgerHistory,
@@ -121,6 +123,7 @@ impl SimulationRun {
             rooms,
             agreed,
             meetings,
+            series: Vec::new(),
             drafts,
             history,
             violations: wrong,
@@ -153,6 +156,10 @@ impl SimulationRun {
             | Op::DeleteFromRoom { .. }
             | Op::RoomOffAndOn { .. }
             | Op::InviteAgain { .. } => self.edit_meeting(op),
+            Op::CreateSeries { who, room, slot, dates } => {
+                self.create_series(who, room, slot, dates)
+            }
+            Op::EditSeries { .. } => self.edit_series(op),
             Op::Forge { .. } | Op::Draft { .. } => self.import_item(op)?,
             Op::RunUntilIdle => self.run_until_idle().await,
             Op::ProcessConcurrently => self.process_concurrently().await,
@@ -503,6 +510,7 @@ impl SimulationRun {
     /// Every meeting is over, and a purge has run.
     pub(super) async fn run_past_all_meetings(&mut self) {
         let ends = self.meetings.iter().map(|known| known.latest_end());
+        let ends = ends.chain(self.series.iter().map(|known| known.latest_end()));
         // What is left of a meeting that has ended does not tell when it was: it is deleted with the day.
         let last = end_of_day(ends.max().unwrap_or_default());
         if last > self.world.now() {
