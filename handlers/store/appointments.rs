@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
+use super::tables::{
+    ETag, KeyRange, MAX_CONFLICT_RETRIES, Row, RowKey, StoreError, Table, TypedTable,
+};
 use crate::domain::{
     appointment::{CopyKey, CopyLocation, CopyRef, CopyRole},
     ids::{EventId, MailboxId, TenantId},
@@ -123,28 +125,30 @@ impl Appointments {
     }
 
     /// Takes a booking that is deleted out of the pointer of a copy, and removes the pointer with its last
-    /// booking. Where it is changed at the same time, it keeps a key that leads nowhere.
+    /// booking.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when others have changed it each time.
     pub async fn forget_booking(&self, key: BookingKey, copy: CopyKey) -> Result<(), StoreError> {
-        let Some(start) = key.original_start else {
-            return self.remove(key.tenant, copy).await;
-        };
-        let Some((mut pointer, etag)) = self.get_with_etag(key.tenant, copy).await? else {
-            return Ok(());
-        };
-        pointer.bookings.retain(|booking| *booking != key);
-        let has_other =
-            pointer.bookings.iter().any(|booking| booking.original_start == Some(start));
-        if !has_other {
-            pointer.occurrences.retain(|occurrence| occurrence.start != start);
+        let mut lost = Ok(());
+        for _ in 0..MAX_CONFLICT_RETRIES {
+            let Some((mut pointer, etag)) = self.get_with_etag(key.tenant, copy).await? else {
+                return Ok(());
+            };
+            pointer.bookings.retain(|booking| *booking != key);
+            let start = key.original_start;
+            if !pointer.bookings.iter().any(|booking| booking.original_start == start) {
+                pointer.occurrences.retain(|occurrence| Some(occurrence.start) != start);
+            }
+            lost = match pointer.bookings.is_empty() {
+                true => self.remove_version(key.tenant, copy, &etag).await,
+                false => self.replace(&pointer, &etag).await.map(drop),
+            };
+            if !lost.as_ref().is_err_and(StoreError::is_conflict) {
+                return lost;
+            }
         }
-        let written = match pointer.bookings.is_empty() {
-            true => self.remove_version(key.tenant, copy, &etag).await,
-            false => self.replace(&pointer, &etag).await.map(drop),
-        };
-        match written {
-            Err(error) if !error.is_conflict() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        lost
     }
 
     /// The same, as long as it is the version that was read.

@@ -50,6 +50,8 @@ pub(super) enum ReportedDates {
 pub(super) struct SeriesDates {
     /// Until when they were listed.
     pub(super) until: Timestamp,
+    /// Whether all of them could be read: otherwise nothing is known of those that are not listed.
+    pub(super) is_complete: bool,
     /// The original starts of all of them, also of those that hold no room.
     pub(super) listed: BTreeSet<Timestamp>,
     /// What those say that hold one.
@@ -65,6 +67,8 @@ pub(super) struct ReadSeries {
     pub(super) occurrences: Vec<(Event, CopySnapshot)>,
     pub(super) subjects: BTreeMap<EventId, Personal>,
     pub(super) until: Timestamp,
+    /// See [`SeriesDates::is_complete`].
+    pub(super) is_complete: bool,
 }
 
 impl CopyReport {
@@ -103,14 +107,15 @@ impl CopyReport {
     /// Of a series, of which a room is invited to all dates, or to some. One that is invited to one date
     /// alone has an appointment of its own in its calendar, with that date's `iCalUId`.
     pub(super) fn of_series(batch: &Batch<'_>, read: ReadSeries) -> Self {
-        let ReadSeries { master, at, role, occurrences, subjects, until } = read;
+        let ReadSeries { master, at, role, occurrences, subjects, until, is_complete } = read;
         let ical_uid = master.ical_uid.clone().unwrap_or_default();
         let series = batch.digest_key.appointment(ical_uid.reveal());
         let invited = master.match_rooms(batch.rooms).rooms;
         // In a room's own calendar it is the room that is invited to the series.
         let is_whole = |room: &RoomId| role == CopyRole::Room || invited.contains(room);
         let mut held = BTreeMap::new();
-        let mut dates = SeriesDates { until, listed: BTreeSet::new(), snapshots: Vec::new() };
+        let (listed, snapshots) = (BTreeSet::new(), Vec::new());
+        let mut dates = SeriesDates { until, is_complete, listed, snapshots };
         for (event, snapshot) in occurrences {
             let Some(start) = event.original_start() else { continue };
             dates.listed.insert(start);

@@ -50,12 +50,15 @@ impl Batch<'_> {
         };
         let until = now + self.deps.resync_horizon;
         let listed = self.list_dates(item, &stored, &master, until).await?;
-        let mut occurrences = Vec::new();
-        for event in listed {
+        let (mut occurrences, mut unreadable) = (Vec::new(), None);
+        if !listed.is_complete {
+            unreadable = Some(JobError::fail("a date of the series cannot be parsed"));
+        }
+        for event in listed.events {
             let event = event.completed_by(&master);
             match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
                 Ok(snapshot) => occurrences.push((event, snapshot)),
-                Err(reason) => return Err(stored.why_skipped(reason)),
+                Err(reason) => unreadable = Some(stored.why_skipped(reason)),
             }
         }
         let holds_room = occurrences.iter().any(|(_, copy)| !copy.rooms.is_empty());
@@ -77,9 +80,12 @@ impl Batch<'_> {
             BTreeMap::new()
         };
         let at = CopyLocation { mailbox: item.mailbox, event: item.event.clone() };
-        let read = ReadSeries { master, at, role, occurrences, subjects, until };
+        let is_complete = unreadable.is_none();
+        let read = ReadSeries { master, at, role, occurrences, subjects, until, is_complete };
         let report = CopyReport::of_series(self, read);
-        Reconciler::new(self, item, stored).apply_copy(report).await
+        let done = Reconciler::new(self, item, stored).apply_copy(report).await?;
+        // The other dates are written, and their due entries dispatch them: the failure names the rest.
+        unreadable.map_or(Ok(done), Err)
     }
 
     /// The dates that Exchange lists, and those that it only has in the calendar.
@@ -89,17 +95,14 @@ impl Batch<'_> {
         stored: &StoredState,
         master: &Event,
         until: Timestamp,
-    ) -> Result<Vec<Event>, JobError> {
+    ) -> Result<SeriesInstances, JobError> {
         if master.cancelled {
-            return Ok(Vec::new());
+            return Ok(SeriesInstances { events: Vec::new(), is_complete: true });
         }
         let now = self.deps.clock.now();
         let window = (now, until);
         let listed = self.item_graph(item).instances(item.mailbox, &item.event, window).await?;
         let SeriesInstances { mut events, is_complete } = listed;
-        if !is_complete {
-            return Err(JobError::fail("an occurrence of the series cannot be read"));
-        }
         let is_listed =
             |start: Timestamp| events.iter().any(|event| event.original_start() == Some(start));
         let own = self.copy_key(item);
@@ -124,7 +127,7 @@ impl Batch<'_> {
                 }
             }
         }
-        Ok(events)
+        Ok(SeriesInstances { events, is_complete })
     }
 
     /// The occurrences of the item's series that its calendar has in this span.

@@ -171,7 +171,13 @@ async fn delete_booking(
         deps.claims.release((key.tenant, key.room), booking.id, &intervals, None).await?;
     }
     for copy in &booking.known_copies {
-        deps.appointments.forget_booking(key, *copy).await?;
+        // Of two copies in one calendar, one may be a series, which leads to other bookings, too.
+        let in_calendar = booking.known_copies.iter().filter(|other| other.mailbox == copy.mailbox);
+        if key.series().is_none() && in_calendar.count() == 1 {
+            deps.appointments.remove(key.tenant, *copy).await?;
+        } else {
+            deps.appointments.forget_booking(key, *copy).await?;
+        }
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     // What watches a series watches its other dates, too.

@@ -4,6 +4,7 @@
 //! Everything comes from the seed, so a failure repeats. A failing seed is shrunk to the operations
 //! it needs and printed as a line for `reproductions.rs`, where every bug found so far is kept.
 
+mod faults;
 mod imports;
 mod invariants;
 mod odd_answers;

@@ -1,7 +1,6 @@
 //! Plays a list of operations on a world, checks it after every step, and lets it come to rest.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::Clock as _;
@@ -10,12 +9,10 @@ use roombridge::domain::tenant::policy::{
     ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy,
 };
 use roombridge::messages::MailboxTaskKind;
-use roombridge::queue::{Outbox as _, Queue};
+use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, Oddities, RoomRules, Tenant};
-use world::fault_injection::Fault;
-use world::graph::{FaultOutcome, Scope, ThrottleEnd};
 use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
@@ -31,8 +28,6 @@ pub(super) type Violations = Vec<String>;
 
 /// Rounds after which something must be going round in circles.
 const MAX_ROUNDS: usize = 200;
-/// How long a crashing process is given to reach the call at which it ends.
-const CRASH_TIMEOUT: Duration = Duration::from_secs(60);
 /// In it every timer runs at least once.
 const TIMER_CYCLE: SignedDuration = SignedDuration::from_mins(16);
 /// In it every mailbox is processed once, whatever happened before.
@@ -308,83 +303,10 @@ impl SimulationRun {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
-    fn apply_fault(&mut self, op: Op) {
-        let microsoft = &self.world.microsoft;
-        let graph = &microsoft.graph;
-        let fault = |after| if after { Fault::After } else { Fault::Before };
-        match op {
-            Op::DropNotifications(n) => graph.drop_next(n.into()),
-            Op::DoubleNotifications(n) => graph.duplicate_next(n.into()),
-            Op::Shuffle(on) => graph.set_shuffled(on),
-            Op::Hold(on) => graph.set_on_hold(on),
-            Op::DelayMessages(seconds) => {
-                microsoft.exchange.set_propagation_delay(SignedDuration::from_secs(seconds.into()))
-            }
-            Op::FailTable { call, after } => {
-                self.world.table_faults.fail_call(call.into(), fault(after));
-            }
-            Op::FailSend { call, after } => {
-                self.world.queue_faults.fail_call(call.into(), fault(after))
-            }
-            Op::FailGraph { operation: ask, after, broken } => {
-                let outcome = if broken { FaultOutcome::Broken } else { FaultOutcome::Status(503) };
-                self.plan(ask, 1, fault(after), outcome);
-            }
-            Op::Throttle { room, minutes } => {
-                let scope = match self.rooms.get(usize::from(room)) {
-                    Some(room) => Scope::Mailbox(room.id().to_owned()),
-                    None => Scope::Everything,
-                };
-                let until = self.world.now() + SignedDuration::from_mins(minutes.into());
-                graph.throttle(scope, ThrottleEnd::Instant(until), 429);
-            }
-            _ => {}
-        }
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
-    async fn alter_queue(&mut self, op: Op) -> Result<(), TestError> {
-        let outbox = &self.world.memory_outbox;
-        match op {
-            Op::DropMessage(job) => {
-                let kind = QueueKind::Main(job.queue());
-                if let Some(lost) = outbox.receive(kind, 1, Duration::ZERO).pop() {
-                    outbox.delete(kind, &lost.receipt);
-                }
-            }
-            Op::DuplicateMessage(job) => {
-                let queue = job.queue();
-                if let Some(message) = outbox.messages(QueueKind::Main(queue)).into_iter().next() {
-                    outbox.send(queue, message.text, Duration::ZERO).await?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     async fn resync(&self, mailbox: usize) -> Result<(), TestError> {
         let all: Vec<&Mailbox> = self.people.iter().chain(&self.rooms).collect();
         self.world.fixtures().send_task(all[mailbox % all.len()], MailboxTaskKind::Resync).await?;
         Ok(())
-    }
-
-    /// All messages that are there are worked on at once, and at one storage call it is over.
-    async fn crash(&mut self, op: Op) {
-        self.deliver().await;
-        // After a call is before the next one.
-        if let Op::Crash { call, after } = op {
-            self.world.table_faults.hang_call(usize::from(call) + usize::from(after));
-        }
-        if let Op::CrashSending { call, after } = op {
-            self.world.queue_faults.hang_call(usize::from(call) + usize::from(after));
-        }
-        let ended =
-            tokio::time::timeout(CRASH_TIMEOUT, self.world.host.process_all_concurrently()).await;
-        drop(ended);
-        self.world.table_faults.reset();
-        self.world.queue_faults.reset();
     }
 
     async fn process_concurrently(&mut self) {
@@ -392,7 +314,7 @@ impl SimulationRun {
         self.world.host.process_all_concurrently().await;
     }
 
-    async fn deliver(&self) -> usize {
+    pub(super) async fn deliver(&self) -> usize {
         let travelled = self.world.microsoft.exchange.deliver_due();
         travelled + self.world.microsoft.graph.deliver_due().await.posts.len()
     }

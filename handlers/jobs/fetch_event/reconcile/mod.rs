@@ -56,7 +56,7 @@ pub(super) struct Reconciler<'a> {
     missed_copies: Vec<CopyLocation>,
     /// Of each room that was asked: whether its calendar shows no invitation.
     never_sent: BTreeMap<(RoomId, Digest), bool>,
-    /// Dates of a series that are over.
+    /// Dates of a series that are over, or unknown.
     passed: Vec<BookingKey>,
     /// The bookings that are found under another key from now on, each with the one before.
     rekeyed: BTreeMap<BookingKey, BookingKey>,
@@ -195,8 +195,8 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
-    /// Leaves out the dates of a series that are over, and those that were not asked for: they are not in
-    /// the list, and nothing follows from that.
+    /// Leaves out the dates of a series that are over, and those that were not asked for or could not be
+    /// read: they are not in the list, and nothing follows from that.
     fn set_passed_aside(&mut self, report: &CopyReport) {
         let ReportedDates::Series(dates) = &report.dates else { return };
         let now = self.deps().clock.now();
@@ -208,10 +208,12 @@ impl<'a> Reconciler<'a> {
             let is_over = booking.copies.ends_at().unwrap_or(booking.purge_due) <= now;
             let wanted = booking.wanted_interval();
             let is_beyond = wanted.is_some_and(|interval| interval.start() >= dates.until);
-            if is_over || is_beyond {
+            let is_unknown = !dates.is_complete && !report.lists(key);
+            let is_set_aside = is_over || is_beyond || is_unknown;
+            if is_set_aside {
                 passed.push(*key);
             }
-            !is_over && !is_beyond
+            !is_set_aside
         });
     }
 

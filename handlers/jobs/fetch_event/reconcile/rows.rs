@@ -57,13 +57,18 @@ impl Reconciler<'_> {
         before: Option<&Booking>,
         RowReading { key, context, reading }: &RowReading,
     ) -> Option<Booking> {
-        let after = match before {
+        let mut after = match before {
             Some(booking) => booking.clone().apply_reading(*context, reading),
             None => {
                 let id = BookingId(self.deps().rng.uuid());
                 Booking::from_first_reading(*key, id, *context, reading)?
             }
         };
+        // The series leads to one of its dates that is an appointment of its own.
+        let series = self.batch.copy_key(self.item);
+        if reading.at.key != series && !after.known_copies.contains(&series) {
+            after.known_copies.push(series);
+        }
         Some(if self.erased { after.forget_mailbox(self.item.mailbox) } else { after })
     }
 

@@ -7,7 +7,7 @@ use crate::{
         booking::{Booking, MeetingResponse, RoomResponse},
         ids::EventId,
     },
-    graph::{Event, GraphError},
+    graph::{Event, EventKind, GraphError},
     jobs::{
         runner::job::JobError,
         write_back::publish::{COPY_DELAY, MAX_COPY_DEFERRALS, MAX_RETURNS},
@@ -39,6 +39,8 @@ impl SeriesPublisher<'_> {
         if has_accepted || (accepts.is_empty() && keeps_room) {
             parts.extend(accepts);
         } else if accepts.is_empty() {
+            // An exception has an answer of its own, which its organizer would wait for.
+            self.decline_exceptions(&master, &parts).await?;
             return self.answer_all(&master, MeetingResponse::Decline, parts).await;
         } else {
             self.answer_all(&master, MeetingResponse::Accept, accepts).await?;
@@ -48,6 +50,41 @@ impl SeriesPublisher<'_> {
             }
         }
         self.answer_parts(&master, parts).await
+    }
+
+    async fn decline_exceptions(
+        &mut self,
+        master: &CopyLocation,
+        parts: &[(Booking, RoomResponse)],
+    ) -> Result<(), JobError> {
+        let listed = self.list_dates(master, parts).await?;
+        let exceptions = listed.into_iter().filter(|event| event.kind == EventKind::Exception);
+        for event in exceptions {
+            let start = event.original_start();
+            if parts.iter().any(|(row, _)| row.key.original_start == start) {
+                let at = CopyLocation { event: event.id.clone(), ..master.clone() };
+                self.respond(&at, MeetingResponse::Decline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// These dates as the room's calendar has them.
+    async fn list_dates(
+        &self,
+        master: &CopyLocation,
+        parts: &[(Booking, RoomResponse)],
+    ) -> Result<Vec<Event>, GraphError> {
+        let intervals = parts.iter().filter_map(|(row, _)| row.shown_interval());
+        let (starts, ends): (Vec<_>, Vec<_>) =
+            intervals.map(|interval| (interval.start(), interval.end())).unzip();
+        match starts.into_iter().min().zip(ends.into_iter().max()) {
+            None => Ok(Vec::new()),
+            Some(window) => {
+                let listed = self.graph.instances(master.mailbox, &master.event, window).await;
+                Ok(listed?.events)
+            }
+        }
     }
 
     async fn answer_all(
@@ -71,13 +108,7 @@ impl SeriesPublisher<'_> {
         master: &CopyLocation,
         parts: Vec<(Booking, RoomResponse)>,
     ) -> Result<(), JobError> {
-        let intervals = parts.iter().filter_map(|(row, _)| row.shown_interval());
-        let (starts, ends): (Vec<_>, Vec<_>) =
-            intervals.map(|interval| (interval.start(), interval.end())).unzip();
-        let Some(window) = starts.into_iter().min().zip(ends.into_iter().max()) else {
-            return Ok(());
-        };
-        let listed = self.graph.instances(master.mailbox, &master.event, window).await?.events;
+        let listed = self.list_dates(master, &parts).await?;
         for (row, response) in parts {
             let is_it = |event: &&Event| event.original_start() == row.key.original_start;
             match (listed.iter().find(is_it), response.response) {
