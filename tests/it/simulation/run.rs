@@ -137,10 +137,11 @@ impl SimulationRun {
                 self.create_meeting(usize::from(who), room, (day, slot), shape, private);
             }
             Op::Rebook { nth } => {
-                if let Some(known) = self.nth_meeting(nth) {
-                    let KnownMeeting { organizer: who, room, day, slot, shape, private, .. } =
-                        *known;
-                    self.create_meeting(who, room, (day, slot), shape, private);
+                let known = self.nth_meeting(nth);
+                if let Some(&KnownMeeting { organizer, room, day, slot, shape, private, .. }) =
+                    known
+                {
+                    self.create_meeting(organizer, room, (day, slot), shape, private);
                 }
             }
             Op::Move { .. }
@@ -151,10 +152,7 @@ impl SimulationRun {
             | Op::DeleteFromRoom { .. }
             | Op::RoomOffAndOn { .. }
             | Op::InviteAgain { .. } => self.edit_meeting(op),
-            Op::CreateSeries { who, room, slot, dates } => {
-                self.create_series(who, room, slot, dates)
-            }
-            Op::EditSeries { .. } => self.edit_series(op),
+            Op::CreateSeries { .. } | Op::EditSeries { .. } => self.change_series(op),
             Op::Forge { .. } | Op::Draft { .. } => self.import_item(op)?,
             Op::RunUntilIdle => self.run_until_idle().await,
             Op::ProcessConcurrently => self.process_concurrently().await,

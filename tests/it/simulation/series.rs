@@ -63,7 +63,20 @@ impl KnownSeries {
 }
 
 impl SimulationRun {
-    pub(super) fn create_series(&mut self, who: u8, room: u8, slot: u8, dates: u8) {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    pub(super) fn change_series(&mut self, op: Op) {
+        match op {
+            Op::CreateSeries { who, room, slot, dates } => {
+                self.create_series(who, room, slot, dates)
+            }
+            Op::EditSeries { nth, edit, date, slot, room } => {
+                self.edit_series(nth, edit, date, (slot, room));
+            }
+            _ => {}
+        }
+    }
+
+    fn create_series(&mut self, who: u8, room: u8, slot: u8, dates: u8) {
         let organizer = usize::from(who);
         let (start, end) = meeting_times(self.is_week_ahead, 0, slot, MeetingLength::Hour);
         let rule = Recurrence::daily().times(u16::from(dates));
@@ -84,9 +97,7 @@ impl SimulationRun {
     }
 
     /// What is not possible any more changes nothing.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
-    pub(super) fn edit_series(&mut self, op: Op) {
-        let Op::EditSeries { nth, edit, date, slot, room } = op else { return };
+    fn edit_series(&mut self, nth: u8, edit: SeriesEdit, date: u8, (slot, room): (u8, u8)) {
         let Some(place) = usize::from(nth).checked_rem(self.series.len()) else { return };
         let rooms: Vec<&Mailbox> = self.rooms.get(usize::from(room)).into_iter().collect();
         let known = &mut self.series[place];
