@@ -136,14 +136,7 @@ impl SimulationRun {
             Op::Create { who, room, day, slot, shape, private } => {
                 self.create_meeting(usize::from(who), room, (day, slot), shape, private);
             }
-            Op::Rebook { nth } => {
-                let known = self.nth_meeting(nth);
-                if let Some(&KnownMeeting { organizer, room, day, slot, shape, private, .. }) =
-                    known
-                {
-                    self.create_meeting(organizer, room, (day, slot), shape, private);
-                }
-            }
+            Op::Rebook { nth } => self.rebook(nth),
             Op::Move { .. }
             | Op::ChangeRoom { .. }
             | Op::EditPeople { .. }
@@ -224,6 +217,14 @@ impl SimulationRun {
 
     pub(super) fn nth_meeting(&self, nth: u8) -> Option<&KnownMeeting> {
         self.meetings.get(usize::from(nth).checked_rem(self.meetings.len())?)
+    }
+
+    /// The organizer asks for the same room and time in a new meeting.
+    fn rebook(&mut self, nth: u8) {
+        let known = self.nth_meeting(nth);
+        if let Some(&KnownMeeting { organizer, room, day, slot, shape, private, .. }) = known {
+            self.create_meeting(organizer, room, (day, slot), shape, private);
+        }
     }
 
     fn create_meeting(
