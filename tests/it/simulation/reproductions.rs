@@ -257,3 +257,14 @@ fn an_answer_is_sent_unless_graph_itself_refuses_to_send_it() -> TestResult {
     let two = [meeting(2, 0, Hour, false), meeting(1, 1, Half, true)];
     replay(6462, &[two[0], two[1], wordless, Down { hours: 10 }])
 }
+
+/// The room accepted the series, which did not answer an exception of it, and no other date was left that
+/// was accepted.
+#[test]
+fn an_exception_that_the_answer_to_its_series_does_not_reach_is_answered_alone() -> TestResult {
+    let taken = |slot| Create { who: 1, room: 0, day: 0, slot, shape: Hour, private: false };
+    let same_time = super::series::SeriesEdit::MoveDate;
+    let series = Op::CreateSeries { who: 2, room: 0, slot: 0, dates: 2 };
+    let exception = Op::EditSeries { nth: 0, edit: same_time, date: 1, slot: 0, room: 0 };
+    replay(631, &[taken(1), Op::RunUntilIdle, series, exception])
+}

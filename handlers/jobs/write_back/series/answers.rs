@@ -43,13 +43,39 @@ impl SeriesPublisher<'_> {
             self.decline_exceptions(&master, &parts).await?;
             return self.answer_all(&master, MeetingResponse::Decline, parts).await;
         } else {
-            self.answer_all(&master, MeetingResponse::Accept, accepts).await?;
+            let (accepts, unreached) = self.unreached_by_series(&master, accepts).await?;
+            parts.extend(unreached);
+            if !accepts.is_empty() {
+                self.answer_all(&master, MeetingResponse::Accept, accepts).await?;
+            }
             if !parts.is_empty() {
                 // A repeat must not accept again what is declined now.
                 *rows = self.record(std::mem::take(rows), None).await?;
             }
         }
         self.answer_parts(&master, parts).await
+    }
+
+    /// Of the dates to be accepted, those that the series' answer reaches, and those that it did not reach
+    /// before: exceptions, which ask although they were accepted with the series.
+    async fn unreached_by_series(
+        &self,
+        master: &CopyLocation,
+        accepts: Vec<(Booking, RoomResponse)>,
+    ) -> Result<(Vec<(Booking, RoomResponse)>, Vec<(Booking, RoomResponse)>), JobError> {
+        let was_accepted = |row: &Booking| {
+            let published = row.published.room.map(|published| published.response);
+            published == Some(MeetingResponse::Accept)
+        };
+        if !accepts.iter().any(|(row, _)| was_accepted(row)) {
+            return Ok((accepts, Vec::new()));
+        }
+        let listed = self.list_dates(master, &accepts).await?;
+        let is_reached = |(row, _): &(Booking, RoomResponse)| {
+            let of_date = |event: &&Event| event.original_start() == row.key.original_start;
+            listed.iter().find(of_date).is_none_or(|event| event.kind != EventKind::Exception)
+        };
+        Ok(accepts.into_iter().partition(is_reached))
     }
 
     async fn decline_exceptions(
