@@ -12,7 +12,7 @@ use roombridge::base::clock::Clock as _;
 use roombridge::base::http::Http as _;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
-use roombridge::store::tables::Table;
+use roombridge::store::tables::{RowChange, RowKey, Table, TableRow, Tables as _};
 use serde_json::json;
 use world::exchange::{Invitation, Meeting, Oddities, Recurrence};
 use world::fault_injection::{Call, Timeline};
@@ -197,12 +197,23 @@ async fn new_booking() -> Result<Cost, TestError> {
 }
 
 async fn new_series() -> Result<Cost, TestError> {
+    new_series_beside(0).await
+}
+
+/// With so many other bookings of the tenant in the store.
+async fn new_series_beside(others: u32) -> Result<Cost, TestError> {
     let fixture = CostFixture::new().await?;
+    let tables = &fixture.contoso.world.memory_tables;
+    for number in 0..others {
+        let partition = format!("{}_{number:032x}", fixture.contoso.tenant.id());
+        let key = RowKey::new(partition, "-");
+        let row = TableRow { key, properties: serde_json::Map::new() };
+        tables.apply(Table::Bookings, vec![RowChange::Insert(row)]).await?;
+    }
     fixture.reset_counters();
     fixture.meet_weekly()?;
     fixture.drain().await;
-    let rows = fixture.contoso.world.memory_tables.rows(Table::Bookings);
-    assert_eq!(rows.len(), 52);
+    assert_eq!(tables.rows(Table::Bookings).len(), 52 + others as usize);
     Ok(fixture.cost())
 }
 
@@ -427,4 +438,21 @@ async fn what_things_cost_is_in_the_documents() -> TestResult {
     let parts: String = measured.iter().map(|(what, cost)| cost.composition(what)).collect();
     assert_whole_file("tests/fixtures/counts.txt", &parts)?;
     Section::new("docs/measurements.md", "counts", head.to_owned() + &lines).assert_up_to_date()
+}
+
+#[tokio::test]
+async fn a_series_costs_the_same_beside_a_hundred_thousand_bookings() -> TestResult {
+    let (alone, beside) = (new_series_beside(0).await?, new_series_beside(100_000).await?);
+    assert_eq!(beside.composition(""), alone.composition(""));
+    Ok(())
+}
+
+/// At most three times what a single meeting costs.
+#[tokio::test]
+async fn a_series_of_a_year_costs_at_most_three_times_a_single() -> TestResult {
+    let ([tables, sends, graph], single) =
+        (new_series().await?.totals(), new_booking().await?.totals());
+    let allowed = single.map(|count| 3 * count);
+    assert!(tables <= allowed[0] && sends <= allowed[1] && graph <= allowed[2]);
+    Ok(())
 }
