@@ -1,8 +1,9 @@
 //! Northwind, an organisation that does not know Roombridge yet, and browsers for its people.
 
+use jiff::civil::Weekday;
 use roombridge::store::tables::{Table, TableRow};
 use world::azurite::Azurite;
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, Recurrence, Tenant};
 use world::local::LocalWorld;
 
 use super::driver::{Chromium, Viewport};
@@ -58,9 +59,23 @@ impl Northwind {
 
     /// Anna invites Aurora.
     pub(super) fn invite_aurora(&self, subject: &str, hour: u8) -> Result<Meeting, TestError> {
+        Ok(self.tenant.meet(&self.anna, self.aurora_at(subject, hour)?)?)
+    }
+
+    /// Anna invites Aurora on three Tuesdays.
+    pub(super) fn invite_aurora_weekly(
+        &self,
+        subject: &str,
+        hour: u8,
+    ) -> Result<Meeting, TestError> {
+        let meeting = self.aurora_at(subject, hour)?;
+        let rule = Recurrence::weekly(&[Weekday::Tuesday]).times(3);
+        Ok(self.tenant.meet(&self.anna, meeting.series(rule))?)
+    }
+
+    fn aurora_at(&self, subject: &str, hour: u8) -> Result<Invitation, TestError> {
         let at = |hour: u8| format!("2026-11-24T{hour:02}:00:00Z").parse();
-        let invitation = Invitation::new(subject, at(hour)?, at(hour + 1)?).room(&self.aurora);
-        Ok(self.tenant.meet(&self.anna, invitation)?)
+        Ok(Invitation::new(subject, at(hour)?, at(hour + 1)?).room(&self.aurora))
     }
 
     pub(super) async fn rows(&self, table: Table) -> Result<Vec<TableRow>, TestError> {

@@ -49,10 +49,17 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     employee.goto(&northwind.page("my-calendar")).await?;
     employee.wait_for_text("Quarterly numbers").await?;
     employee.screenshot("my-calendar-followed").await?;
+    // A series is one entry; it is unfolded where a date was not booked.
+    let weekly = northwind.invite_aurora_weekly("Weekly numbers", 11)?;
+    northwind.wait_until_dates_are_decided(&weekly, 3).await?;
+    employee.goto(&northwind.page("my-calendar")).await?;
+    employee.wait_for_text("Dates booked: 2, not booked: 1").await?;
+    employee.wait_for_text("not booked: another meeting has the room").await?;
+    employee.screenshot("my-calendar-series").await?;
 
     check_health_page(&northwind, &admin, ada).await?;
     withdraw(&northwind, &employee).await?;
-    erase_after_new_booking(&northwind, &employee, &meeting).await?;
+    erase_after_new_booking(&northwind, &employee, [&meeting, &weekly]).await?;
 
     // The record of it all, and the end.
     admin.click("Register").await?;
@@ -144,7 +151,7 @@ async fn withdraw(northwind: &Northwind, employee: &Chromium) -> TestResult {
 async fn erase_after_new_booking(
     northwind: &Northwind,
     employee: &Chromium,
-    earlier: &Meeting,
+    earlier: [&Meeting; 2],
 ) -> TestResult {
     employee.click("Agree").await?;
     employee.wait_for_text("Your calendar is followed.").await?;
@@ -157,7 +164,7 @@ async fn erase_after_new_booking(
     employee.click("Delete everything about me").await?;
     employee.wait_for_text("is being deleted").await?;
     northwind.wait_for_subscriptions(0).await?;
-    northwind.assert_no_trace_of_anna(&[earlier, &meeting]).await?;
+    northwind.assert_no_trace_of_anna(&[earlier[0], earlier[1], &meeting]).await?;
     employee.goto(&northwind.page("my-calendar")).await?;
     employee.wait_for_text("No appointment of yours is stored.").await?;
     employee.screenshot("my-calendar-erased").await?;
@@ -178,11 +185,21 @@ impl Northwind {
         Ok(self.world.wait_for("the booking is settled", look).await?)
     }
 
+    /// Waits until it is known, and shown in Outlook, what becomes of each date of a series.
+    async fn wait_until_dates_are_decided(&self, series: &Meeting, dates: usize) -> TestResult {
+        let look = async || {
+            let found = self.world.bookings_of(series).await?;
+            let is_settled = found.iter().all(|date| date.unsettled_due.is_none());
+            Ok((is_settled && found.len() == dates).then_some(()))
+        };
+        Ok(self.world.wait_for("the series is settled", look).await?)
+    }
+
     /// Waits until no row names Anna but those that may: the register, and the tombstone with what
     /// ends it.
     async fn assert_no_trace_of_anna(&self, meetings: &[&Meeting]) -> TestResult {
         let mut words: Vec<String> =
-            [self.anna.id(), self.anna.address(), "Anna", "Quarterly", "Redundancies"]
+            [self.anna.id(), self.anna.address(), "Anna", "Quarterly", "Weekly", "Redundancies"]
                 .map(str::to_owned)
                 .into();
         words.extend(
