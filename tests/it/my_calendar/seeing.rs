@@ -1,8 +1,11 @@
 //! What people see of themselves, and never of others.
 
+use std::sync::Arc;
+
 use http::Method;
 use jiff::civil::Weekday;
 use roombridge::domain::tenant::policy::ContentPolicy;
+use roombridge::store::failures::{Failure, Failures};
 use serde_json::Value;
 use world::entra::ApiTokenSpec;
 use world::exchange::{Invitation, Meeting, Processing, Recurrence, Response};
@@ -103,6 +106,31 @@ async fn a_series_that_was_declined_whole_says_so_at_the_dates_that_were_free() 
     assert_eq!(page.matches("not booked: another meeting has the room").count(), 2, "{page}");
     assert_eq!(page.matches("too many dates of the series are taken").count(), 1, "{page}");
     contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn work_on_a_series_that_failed_is_shown_to_its_organizer_alone() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
+    let Contoso { anna, cleo, aurora, .. } = &contoso;
+    let series = series_with_conflicts(&contoso, &["2026-12-08"]).await?;
+    Failures::new(Arc::clone(&contoso.world.raw_tables))
+        .record(&Failure {
+            tenant: Some(contoso.tenant_id()?),
+            function: "write-back".to_owned(),
+            subject: contoso.booking_key(&series, aurora)?.partition(),
+            cause: "Graph answered 400".to_owned(),
+            attempts: 5,
+            first_seen: contoso.now(),
+            failed_at: contoso.now(),
+            correlation: None,
+            message: None,
+        })
+        .await?;
+    for (person, is_theirs) in [(anna, true), (cleo, false)] {
+        let page = contoso.signed_in(person).await?.get("").await?.text;
+        assert_eq!(page.contains("Graph answered 400"), is_theirs, "{page}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
