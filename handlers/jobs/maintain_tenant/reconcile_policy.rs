@@ -225,10 +225,11 @@ impl TenantWorker<'_> {
     ) -> Result<MailboxState, JobError> {
         let (policy, id) = (&self.tenant.policy, mailbox.id);
         let is_admitted = match mailbox.kind {
+            // It is being added to the map, or taken out of it: both write its state themselves, and a pass
+            // may have read the map before.
+            MailboxKind::Room if !scope.is_managed_room(id) => return Ok(mailbox.state),
             MailboxKind::Room => {
-                scope.is_managed_room(id)
-                    && policy.rooms_subscribed
-                    && !policy.excluded_mailboxes.contains(&id)
+                policy.rooms_subscribed && !policy.excluded_mailboxes.contains(&id)
             }
             MailboxKind::Person => match mailbox.consent.as_ref().map(|consent| consent.capacity) {
                 Some(ConsentCapacity::Organisation) if policy.consent == ConsentMode::OptIn => {
