@@ -29,6 +29,8 @@ const PAGE_SIZE: usize = 300;
 /// How many pages are read: a series has one occurrence a day at most, and what is listed again and again
 /// has no end.
 const MAX_PAGES: usize = 20;
+/// How many pages of a calendar are searched for dates of a series.
+const MAX_SEARCH_PAGES: usize = 60;
 
 /// What Exchange lists of a series between two instants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,6 +87,31 @@ impl TenantGraph {
             Some((id, Personal::new(item["subject"].as_str()?)))
         };
         Ok(items.iter().filter_map(subject).collect())
+    }
+
+    /// The occurrences of that series that the calendar itself has in this span: lists of instances without
+    /// the exceptions were reported (microsoftgraph/microsoft-graph-docs issues 4294 and 15611).
+    ///
+    /// # Errors
+    /// As [`TenantGraph::calendar_view`]; `Unreadable` also when the calendar has no end.
+    pub async fn search_instances(
+        &self,
+        mailbox: MailboxId,
+        master: &EventId,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Vec<Event>, GraphError> {
+        let (mut found, mut next) = (Vec::new(), None);
+        for _ in 0..MAX_SEARCH_PAGES {
+            let page = self.calendar_view(mailbox, from, until, next).await?;
+            let of_series = |event: &Event| event.series_master.as_ref() == Some(master);
+            found.extend(page.events.into_iter().filter(of_series));
+            next = page.next;
+            if next.is_none() {
+                return Ok(found);
+            }
+        }
+        tracing::warn!(pages = MAX_SEARCH_PAGES, "a calendar has no end; nothing is taken from it");
+        Err(GraphError::Unreadable)
     }
 
     async fn list_instances(

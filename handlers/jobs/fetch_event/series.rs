@@ -28,8 +28,6 @@ use crate::{
 
 /// How far apart dates may be that are looked for in one read of the calendar.
 const SEARCH_SPAN: SignedDuration = SignedDuration::from_hours(24 * 8);
-/// How many pages of a calendar are read in that search.
-const MAX_SEARCH_PAGES: usize = 60;
 
 impl Batch<'_> {
     /// What becomes of a series whose master was read.
@@ -120,34 +118,14 @@ impl Batch<'_> {
         missing.sort_unstable();
         missing.dedup();
         for span in together(missing) {
-            let found = self.search_calendar(item, span).await?;
-            for event in found {
+            let graph = self.item_graph(item);
+            for event in graph.search_instances(item.mailbox, &item.event, span).await? {
                 if !events.iter().any(|known| known.id == event.id) {
                     events.push(event);
                 }
             }
         }
         Ok(SeriesInstances { events, is_complete })
-    }
-
-    /// The occurrences of the item's series that its calendar has in this span.
-    async fn search_calendar(
-        &self,
-        item: &EventChange,
-        (from, until): (Timestamp, Timestamp),
-    ) -> Result<Vec<Event>, JobError> {
-        let graph = self.item_graph(item);
-        let (mut found, mut next) = (Vec::new(), None);
-        for _ in 0..MAX_SEARCH_PAGES {
-            let page = graph.calendar_view(item.mailbox, from, until, next).await?;
-            let of_series = |event: &Event| event.series_master.as_ref() == Some(&item.event);
-            found.extend(page.events.into_iter().filter(of_series));
-            next = page.next;
-            if next.is_none() {
-                return Ok(found);
-            }
-        }
-        Err(JobError::fail("the calendar has no end, so nothing is known of a missing occurrence"))
     }
 
     /// The master of the series that `item` is a date of; `None` where this calendar has none: its owner

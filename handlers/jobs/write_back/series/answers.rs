@@ -4,7 +4,7 @@ use super::SeriesPublisher;
 use crate::{
     domain::{
         appointment::CopyLocation,
-        booking::{Booking, MeetingResponse, RoomResponse},
+        booking::{Booking, MeetingResponse, RoomResponse, series::is_series_decided},
         ids::EventId,
     },
     graph::{Event, EventKind, GraphError},
@@ -53,7 +53,8 @@ impl SeriesPublisher<'_> {
                 *rows = self.record(std::mem::take(rows), None).await?;
             }
         }
-        self.answer_parts(&master, parts).await
+        let is_decided = is_series_decided(rows.iter().map(|(row, _)| row), self.deps.clock.now());
+        self.answer_parts(&master, parts, is_decided).await
     }
 
     /// Of the dates to be accepted, those that the series' answer reaches, and those that it did not reach
@@ -104,13 +105,16 @@ impl SeriesPublisher<'_> {
         let intervals = parts.iter().filter_map(|(row, _)| row.shown_interval());
         let (starts, ends): (Vec<_>, Vec<_>) =
             intervals.map(|interval| (interval.start(), interval.end())).unzip();
-        match starts.into_iter().min().zip(ends.into_iter().max()) {
-            None => Ok(Vec::new()),
-            Some(window) => {
-                let listed = self.graph.instances(master.mailbox, &master.event, window).await;
-                Ok(listed?.events)
-            }
+        let Some(window) = starts.into_iter().min().zip(ends.into_iter().max()) else {
+            return Ok(Vec::new());
+        };
+        let (mailbox, event) = (master.mailbox, &master.event);
+        let mut listed = self.graph.instances(mailbox, event, window).await?.events;
+        let is_listed = |start| listed.iter().any(|event| event.original_start() == start);
+        if !parts.iter().all(|(row, _)| is_listed(row.key.original_start)) {
+            listed.extend(self.graph.search_instances(mailbox, event, window).await?);
         }
+        Ok(listed)
     }
 
     async fn answer_all(
@@ -133,8 +137,21 @@ impl SeriesPublisher<'_> {
         &mut self,
         master: &CopyLocation,
         parts: Vec<(Booking, RoomResponse)>,
+        is_decided: bool,
     ) -> Result<(), JobError> {
         let listed = self.list_dates(master, &parts).await?;
+        // A series that Exchange has asked about again, though some of its dates are where they were.
+        let (asked, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(row, response)| {
+            let is_it = |event: &&Event| event.original_start() == row.key.original_start;
+            let is_like_series =
+                |event: &Event| event.kind == EventKind::Occurrence && event.shown_tentative;
+            response.response == MeetingResponse::Accept
+                && listed.iter().find(is_it).is_some_and(is_like_series)
+        });
+        // Until the last date is decided the answer is not known: its job asks for this one again.
+        if !asked.is_empty() && is_decided {
+            self.answer_all(master, MeetingResponse::Accept, asked).await?;
+        }
         for (row, response) in parts {
             let is_it = |event: &&Event| event.original_start() == row.key.original_start;
             match (listed.iter().find(is_it), response.response) {
