@@ -48,7 +48,12 @@ pub fn is_series_declined<'a>(
         && policy.declines(conflicts.count(), asked.len())
 }
 
-/// Whether the series was declined as a whole, so that a date which is new in it is, too.
-pub fn was_series_declined<'a>(rows: impl IntoIterator<Item = &'a Booking>) -> bool {
-    rows.into_iter().any(|row| refusal(row) == Some(RefusalReason::SeriesConflicts))
+/// Whether the series was declined as a whole, so that a date which is new in it is, too. The dates that it
+/// had before it was moved say nothing: it is another question then.
+pub fn was_series_declined<'a>(
+    rows: impl IntoIterator<Item = &'a Booking>,
+    now: Timestamp,
+) -> bool {
+    let mut asked = rows.into_iter().filter(|row| is_asked(row, now));
+    asked.any(|row| refusal(row) == Some(RefusalReason::SeriesConflicts))
 }

@@ -106,7 +106,11 @@ fn plan(
     // Where Exchange decides it has its own limits, and a later conflict is one date's own.
     let is_ours = mode == Some(ResponseMode::RoombridgeDecides);
     let is_declined = is_ours && is_series_declined(bookings(), policy, now);
-    let was_declined = is_ours && was_series_declined(bookings());
+    let was_declined = is_ours && was_series_declined(bookings(), now);
+    // A date that is in the room's calendar was asked for after we had declined what was there.
+    let is_new = |booking: &Booking| {
+        booking.observed == ObservedState::Nothing && booking.copies.room_copy().is_none()
+    };
     let refuse = || Step::Refuse(RefusalReason::SeriesConflicts);
     let (mut batches, mut alone) = (vec![Vec::new()], Vec::new());
     let mut days = 0;
@@ -114,7 +118,7 @@ fn plan(
         let step = match booking.next_step(now) {
             Step::InSync if is_declined && booking.confirmed().is_some() => refuse(),
             Step::InSync => continue,
-            Step::Put(_) if was_declined && booking.observed == ObservedState::Nothing => refuse(),
+            Step::Put(_) if was_declined && is_new(&booking) => refuse(),
             step @ (Step::Busy(_) | Step::Put(_) | Step::Refuse(_) | Step::Cancel) => step,
         };
         let more = change_of(&booking, &step).days().len();
