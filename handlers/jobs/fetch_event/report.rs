@@ -110,7 +110,13 @@ impl CopyReport {
         let ReadSeries { master, at, role, occurrences, subjects, until, is_complete } = read;
         let ical_uid = master.ical_uid.clone().unwrap_or_default();
         let series = batch.digest_key.appointment(ical_uid.reveal());
-        let invited = master.match_rooms(batch.rooms).rooms;
+        // Exchange may write the room's address in another way on the master than on a date that was not
+        // changed, which has the rooms of the series.
+        let mut invited: BTreeSet<RoomId> =
+            master.match_rooms(batch.rooms).rooms.into_iter().collect();
+        let unchanged = occurrences.iter().filter(|(date, _)| date.kind == EventKind::Occurrence);
+        invited
+            .extend(unchanged.flat_map(|(_, snapshot)| snapshot.rooms.iter().map(|held| held.0)));
         // In a room's own calendar it is the room that is invited to the series.
         let is_whole = |room: &RoomId| role == CopyRole::Room || invited.contains(room);
         let mut held = BTreeMap::new();
