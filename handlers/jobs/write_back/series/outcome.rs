@@ -5,7 +5,7 @@ use serde_json::json;
 use super::SeriesPublisher;
 use crate::{
     domain::{
-        booking::{Booking, BookingOutcome, PublishedOutcome},
+        booking::{Booking, BookingOutcome, PublishedOutcome, RefusalReason},
         ids::BookingId,
     },
     graph::{GraphError, PropertyId},
@@ -74,7 +74,10 @@ fn series_outcome<'a>(rows: impl Iterator<Item = &'a Booking>) -> serde_json::Va
     let count = |is: fn(&BookingOutcome) -> bool| outcomes.iter().filter(|o| is(o)).count();
     let booked = count(|outcome| *outcome == BookingOutcome::Booked);
     let refused = count(|outcome| matches!(outcome, BookingOutcome::Refused(_)));
-    let refusal = outcomes.iter().find(|outcome| matches!(outcome, BookingOutcome::Refused(_)));
+    // That the whole series was declined says more than which of its dates were taken.
+    let whole = BookingOutcome::Refused(RefusalReason::SeriesConflicts);
+    let is_refusal = |outcome: &&BookingOutcome| matches!(outcome, BookingOutcome::Refused(_));
+    let refusal = outcomes.iter().filter(is_refusal).max_by_key(|outcome| **outcome == whole);
     let outcome = match (booked, refusal) {
         (0, None) => outcome_text(BookingOutcome::Released),
         (0, Some(refusal)) => outcome_text(*refusal),
