@@ -118,7 +118,10 @@ impl Transaction<'_> {
     fn record_change(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
         let Some(copy) = self.copy(mailbox, id) else { return };
         if let Some(master) = copy.master.clone() {
-            return self.bump_change_key(mailbox, &master);
+            self.bump_change_key(mailbox, &master);
+            if !self.state.names_dates {
+                return;
+            }
         }
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(copy) = row.copies.get(id) else { return };

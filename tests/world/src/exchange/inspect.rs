@@ -82,6 +82,13 @@ impl Exchange {
         given.cloned().collect()
     }
 
+    /// Every answer that `mailbox` gave, to whatever meeting or date of one.
+    pub fn all_responses_from(&self, mailbox: &Mailbox) -> Vec<SentResponse> {
+        let state = self.lock();
+        let given = state.responses.iter().filter(|answer| answer.mailbox == mailbox.id());
+        given.cloned().collect()
+    }
+
     /// The extended property `property` on the copy of `ical` in `mailbox`.
     pub fn extended_property(
         &self,

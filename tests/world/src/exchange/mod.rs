@@ -88,6 +88,12 @@ impl Exchange {
         self.transact(|w| w.state.oddities = oddities);
     }
 
+    /// Whether notifications name the date of a series that has changed, beside its master. No report says
+    /// that they do, and none that they do not.
+    pub fn set_names_dates(&self, on: bool) {
+        self.transact(|w| w.state.names_dates = on);
+    }
+
     /// As [`Exchange::set_oddities`] without [`Oddities::legacy`]: no room's calendar is followed.
     pub fn show_no_legacy_addresses(&self) {
         self.transact(|w| w.state.oddities.legacy = 0);

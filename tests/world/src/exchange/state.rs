@@ -360,6 +360,8 @@ pub(crate) struct State {
     pub(crate) pending: Vec<PendingMessage>,
     pub(crate) delay: SignedDuration,
     pub(crate) oddities: Oddities,
+    /// Whether notifications name the date of a series that has changed, beside its master.
+    pub(crate) names_dates: bool,
     pub(crate) changes: Vec<Change>,
     pub(crate) responses: Vec<SentResponse>,
     pub(crate) seq: u64,

@@ -160,6 +160,9 @@ impl Graph {
                 due.swap(last, usize::try_from(other).unwrap_or(last));
             }
         }
+        if state.notifications.reversed {
+            due.reverse();
+        }
         let mut by_url: BTreeMap<String, Vec<NotificationItem>> = BTreeMap::new();
         for item in due {
             by_url.entry(item.url.clone()).or_default().push(item);

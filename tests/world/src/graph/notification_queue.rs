@@ -20,6 +20,7 @@ pub(super) struct NotificationQueue {
     drop_next: u32,
     duplicate_next: u32,
     pub(super) shuffled: bool,
+    pub(super) reversed: bool,
     pub(super) on_hold: bool,
     latency: SignedDuration,
     dropped: u64,
@@ -38,6 +39,7 @@ impl Default for NotificationQueue {
             drop_next: 0,
             duplicate_next: 0,
             shuffled: false,
+            reversed: false,
             on_hold: false,
             latency: SignedDuration::ZERO,
             dropped: 0,
@@ -74,6 +76,11 @@ impl Graph {
     /// Whether notifications leave in a random order.
     pub fn set_shuffled(&self, on: bool) {
         self.lock().notifications.shuffled = on;
+    }
+
+    /// Whether what leaves at one instant leaves in the opposite order.
+    pub fn set_reversed(&self, on: bool) {
+        self.lock().notifications.reversed = on;
     }
 
     /// Holds every notification back, or lets them go again.
