@@ -49,6 +49,8 @@ pub struct AppointmentCopy {
 pub struct OccurrenceDigest {
     /// When it was to start.
     pub start: Timestamp,
+    /// When it ends, wherever it was moved.
+    pub end: Timestamp,
     /// See [`crate::domain::appointment::change_digest`].
     pub digest: Digest,
 }

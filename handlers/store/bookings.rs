@@ -129,7 +129,12 @@ impl Bookings {
         for change in changes {
             let (booking, rows) = Self::row_changes(change)?;
             let size: usize = rows.iter().map(row_bytes).sum();
-            if batch.len() + rows.len() > MAX_TRANSACTION_CHANGES || bytes + size > BATCH_BYTES {
+            let is_other =
+                |row: &RowChange| rows.iter().any(|own| own.key().partition != row.key().partition);
+            let is_full = batch.len() + rows.len() > MAX_TRANSACTION_CHANGES
+                || bytes + size > BATCH_BYTES
+                || batch.first().is_some_and(is_other);
+            if is_full {
                 written.extend(self.write_batch(&mut batch, &mut bookings).await?);
                 bytes = 0;
             }
@@ -206,6 +211,13 @@ fn row_bytes(change: &RowChange) -> usize {
             .map(|(name, value)| 2 * (name.len() + value.to_string().len()))
             .sum(),
         RowChange::Delete(..) => 0,
+    }
+}
+
+impl Bookings {
+    /// Removes a row that cannot be read, by its own key.
+    pub async fn remove_row(&self, key: RowKey) -> Result<(), StoreError> {
+        self.delete(key, None).await
     }
 }
 

@@ -27,6 +27,11 @@ fn refusal(booking: &Booking) -> Option<RefusalReason> {
     }
 }
 
+/// Whether the room is wanted then and may still be had.
+pub fn is_open(booking: &Booking, now: Timestamp) -> bool {
+    is_asked(booking, now) && refusal(booking).is_none()
+}
+
 /// Whether every date of a series in one room is decided.
 pub fn is_series_decided<'a>(rows: impl IntoIterator<Item = &'a Booking>, now: Timestamp) -> bool {
     rows.into_iter().filter(|row| is_asked(row, now)).all(is_decided)
@@ -43,9 +48,8 @@ pub fn is_series_declined<'a>(
     let conflicts = asked.iter().filter(|row| {
         matches!(refusal(row), Some(RefusalReason::Conflict | RefusalReason::SeriesConflicts))
     });
-    is_series_decided(asked.iter().copied(), now)
-        && !asked.iter().any(|row| row.is_accepted())
-        && policy.declines(conflicts.count(), asked.len())
+    // However many dates are still open: more conflicts make no difference.
+    !asked.iter().any(|row| row.is_accepted()) && policy.declines(conflicts.count(), asked.len())
 }
 
 /// Whether the series was declined as a whole, so that a date which is new in it is, too. The dates that it

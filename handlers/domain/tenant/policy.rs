@@ -141,6 +141,14 @@ impl SeriesConflicts {
         *self == Self::default()
     }
 
+    /// How many conflicts have to be looked into before that is known.
+    pub fn enough(self) -> usize {
+        match self {
+            Self::AllOrNothing => 1,
+            Self::PerDate { maximum_instances, .. } => usize::from(maximum_instances) + 1,
+        }
+    }
+
     /// Whether a series is declined as a whole that cannot have the room on `conflicts` of its `dates`.
     pub fn declines(self, conflicts: usize, dates: usize) -> bool {
         match self {

@@ -99,15 +99,18 @@ impl TenantGraph {
         mailbox: MailboxId,
         master: &EventId,
         (from, until): (Timestamp, Timestamp),
-    ) -> Result<Vec<Event>, GraphError> {
+    ) -> Result<SeriesInstances, GraphError> {
         let (mut found, mut next) = (Vec::new(), None);
+        let mut is_complete = true;
         for _ in 0..MAX_SEARCH_PAGES {
             let page = self.calendar_view(mailbox, from, until, next).await?;
             let of_series = |event: &Event| event.series_master.as_ref() == Some(master);
             found.extend(page.events.into_iter().filter(of_series));
+            // It may be a date of this very series.
+            is_complete &= page.unreadable.is_empty();
             next = page.next;
             if next.is_none() {
-                return Ok(found);
+                return Ok(SeriesInstances { events: found, is_complete });
             }
         }
         tracing::warn!(pages = MAX_SEARCH_PAGES, "a calendar has no end; nothing is taken from it");

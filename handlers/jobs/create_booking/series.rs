@@ -69,9 +69,16 @@ pub(super) async fn book_series(
         let mode = deps.response_mode(tenant.id, room).await?;
         let (batches, alone) = plan(rows, &tenant, mode, now);
         apart.extend(alone);
+        let mut conflicts = Vec::new();
         for batch in batches {
-            apart.extend(worker.book((job.key.tenant, room), batch).await?);
+            conflicts.extend(worker.book((job.key.tenant, room), batch).await?);
         }
+        // For each the holder is read. Of those beyond the limit nothing has to be known before the others
+        // are; the due entry comes back to them.
+        if mode == Some(ResponseMode::RoombridgeDecides) {
+            conflicts.truncate(tenant.policy.series_conflicts.enough());
+        }
+        apart.extend(conflicts);
     }
     if apart.is_empty() {
         let correlation = invocation.correlation;
@@ -118,6 +125,7 @@ fn plan(
         let step = match booking.next_step(now) {
             Step::InSync if is_declined && booking.confirmed().is_some() => refuse(),
             Step::InSync => continue,
+            Step::Put(_) if is_declined => refuse(),
             Step::Put(_) if was_declined && is_new(&booking) => refuse(),
             step @ (Step::Busy(_) | Step::Put(_) | Step::Refuse(_) | Step::Cancel) => step,
         };

@@ -117,8 +117,12 @@ impl CopyReport {
         let unchanged = occurrences.iter().filter(|(date, _)| date.kind == EventKind::Occurrence);
         invited
             .extend(unchanged.flat_map(|(_, snapshot)| snapshot.rooms.iter().map(|held| held.0)));
-        // In a room's own calendar it is the room that is invited to the series.
-        let is_whole = |room: &RoomId| role == CopyRole::Room || invited.contains(room);
+        let is_whole = |room: &RoomId| match role {
+            // In its own calendar it is the room that is invited to the series, unless it was taken off it:
+            // a date that is left is an appointment of its own then.
+            CopyRole::Room => !master.cancelled,
+            CopyRole::Organizer => invited.contains(room),
+        };
         let mut held = BTreeMap::new();
         let (listed, snapshots) = (BTreeSet::new(), Vec::new());
         let mut dates = SeriesDates { until, is_complete, listed, snapshots };

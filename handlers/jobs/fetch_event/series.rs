@@ -56,7 +56,7 @@ impl Batch<'_> {
             let event = event.completed_by(&master);
             match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
                 Ok(snapshot) => occurrences.push((event, snapshot)),
-                Err(reason) => unreadable = Some(stored.why_skipped(reason)),
+                Err(_) => unreadable = Some(JobError::fail("a date of the series cannot be read")),
             }
         }
         let holds_room = occurrences.iter().any(|(_, copy)| !copy.rooms.is_empty());
@@ -67,15 +67,12 @@ impl Batch<'_> {
             // Without it two series of one room would be one.
             return Err(JobError::fail("the series has no iCalUId"));
         }
-        let is_private = occurrences.iter().any(|(_, copy)| copy.private);
-        let reads_subject = role == CopyRole::Organizer
-            && holds_room
-            && self.tenant.policy.content.reads_subject(is_private);
-        let subjects: BTreeMap<EventId, Personal> = if reads_subject {
-            let graph = self.item_graph(item);
-            graph.instance_subjects(item.mailbox, &item.event, (now, until)).await?
-        } else {
-            BTreeMap::new()
+        let subjects = match role {
+            CopyRole::Room => BTreeMap::new(),
+            CopyRole::Organizer => {
+                let window = unreadable.is_none().then_some((now, until));
+                self.subjects(item, &master, &occurrences, window).await?
+            }
         };
         let at = CopyLocation { mailbox: item.mailbox, event: item.event.clone() };
         let is_complete = unreadable.is_none();
@@ -86,6 +83,39 @@ impl Batch<'_> {
         unreadable.map_or(Ok(done), Err)
     }
 
+    /// The subjects of the dates that hold a room, where the policy keeps them: all at once where the
+    /// series holds one and no date is private or unknown, otherwise date by date.
+    async fn subjects(
+        &self,
+        item: &EventChange,
+        master: &Event,
+        occurrences: &[(Event, CopySnapshot)],
+        window: Option<(Timestamp, Timestamp)>,
+    ) -> Result<BTreeMap<EventId, Personal>, JobError> {
+        let policy = &self.tenant.policy.content;
+        let holding = occurrences.iter().filter(|(_, copy)| !copy.rooms.is_empty());
+        let wanted: Vec<&EventId> = holding
+            .filter(|(_, copy)| policy.reads_subject(copy.private))
+            .map(|(event, _)| &event.id)
+            .collect();
+        if wanted.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let graph = self.item_graph(item);
+        let all_may_be_read =
+            occurrences.iter().all(|(_, copy)| policy.reads_subject(copy.private));
+        let is_invited = !master.match_rooms(self.rooms).rooms.is_empty();
+        if let Some(window) = window.filter(|_| all_may_be_read && is_invited) {
+            return Ok(graph.instance_subjects(item.mailbox, &item.event, window).await?);
+        }
+        let mut subjects = BTreeMap::new();
+        for event in wanted {
+            let subject = graph.subject(item.mailbox, event).await?;
+            subjects.extend(subject.map(|subject| (event.clone(), subject)));
+        }
+        Ok(subjects)
+    }
+
     /// The dates that Exchange lists, and those that it only has in the calendar.
     async fn list_dates(
         &self,
@@ -94,13 +124,14 @@ impl Batch<'_> {
         master: &Event,
         until: Timestamp,
     ) -> Result<SeriesInstances, JobError> {
-        if master.cancelled {
-            return Ok(SeriesInstances { events: Vec::new(), is_complete: true });
-        }
         let now = self.deps.clock.now();
         let window = (now, until);
         let listed = self.item_graph(item).instances(item.mailbox, &item.event, window).await?;
-        let SeriesInstances { mut events, is_complete } = listed;
+        if master.cancelled {
+            // What is not listed has ended with the series; an exception may have stayed.
+            return Ok(listed);
+        }
+        let SeriesInstances { mut events, mut is_complete } = listed;
         let is_listed =
             |start: Timestamp| events.iter().any(|event| event.original_start() == Some(start));
         let own = self.copy_key(item);
@@ -119,7 +150,9 @@ impl Batch<'_> {
         missing.dedup();
         for span in together(missing) {
             let graph = self.item_graph(item);
-            for event in graph.search_instances(item.mailbox, &item.event, span).await? {
+            let found = graph.search_instances(item.mailbox, &item.event, span).await?;
+            is_complete &= found.is_complete;
+            for event in found.events {
                 if !events.iter().any(|known| known.id == event.id) {
                     events.push(event);
                 }

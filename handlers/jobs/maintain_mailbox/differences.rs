@@ -13,7 +13,7 @@ use crate::{
     },
     graph::{CopySnapshot, Event, EventKind},
     messages::Origin,
-    store::appointments::AppointmentCopy,
+    store::appointments::{AppointmentCopy, OccurrenceDigest},
 };
 
 /// How long after its end a copy is surely purged.
@@ -30,12 +30,19 @@ pub(super) struct Differences<'a> {
     series: BTreeMap<Digest, BTreeSet<Timestamp>>,
     /// The masters of series that are not stored: one of their dates is fetched.
     new_series: HashSet<EventId>,
+    /// Until when the calendar was compared before: what lies beyond was not missed.
+    known_until: Option<Timestamp>,
     /// The series of which nothing is taken for gone.
     unreadable: BTreeSet<Digest>,
 }
 
 impl<'a> Differences<'a> {
-    pub(super) fn new(now: Timestamp, key: &'a DigestKey, stored: Vec<AppointmentCopy>) -> Self {
+    pub(super) fn new(
+        now: Timestamp,
+        known_until: Option<Timestamp>,
+        key: &'a DigestKey,
+        stored: Vec<AppointmentCopy>,
+    ) -> Self {
         Self {
             key,
             drift: Drift { at: now, missing: 0, orphaned: 0, different: 0 },
@@ -43,6 +50,7 @@ impl<'a> Differences<'a> {
             events: BTreeMap::new(),
             series: BTreeMap::new(),
             new_series: HashSet::new(),
+            known_until,
             unreadable: BTreeSet::new(),
         }
     }
@@ -80,6 +88,11 @@ impl<'a> Differences<'a> {
         let gone = CopySnapshot::digest_when_gone();
         let mut known = copy.occurrences.iter().filter(|_| copy.change_digest != gone);
         let before = known.find(|occurrence| occurrence.start == start).map(|known| known.digest);
+        if before.is_none() && present.is_some() && self.known_until.is_some_and(|at| at <= start) {
+            // The next date of a series without end.
+            self.events.insert(master.clone(), Origin::Refetch);
+            return;
+        }
         self.count(before, present, master);
     }
 
@@ -130,11 +143,10 @@ impl<'a> Differences<'a> {
                 None if copy.ends_at > until => continue,
                 None => (1, Origin::Unlisted),
                 Some(found) => {
-                    let is_lost = |start: &Timestamp| {
-                        *start > now && *start < until && !found.contains(start)
+                    let is_lost = |date: &&OccurrenceDigest| {
+                        date.end > now && date.start < until && !found.contains(&date.start)
                     };
-                    let dates = copy.occurrences.iter().map(|occurrence| occurrence.start);
-                    (dates.filter(is_lost).count(), Origin::Refetch)
+                    (copy.occurrences.iter().filter(is_lost).count(), Origin::Refetch)
                 }
             };
             if lost > 0 {

@@ -64,7 +64,8 @@ impl MailboxWorker<'_> {
     /// Counts how the calendar and the store differ, and finds the events that must be fetched.
     async fn compare(&self, mailbox: &Mailbox, rooms: &[Room]) -> Result<Comparison, JobError> {
         let now = self.now();
-        let until = now + self.deps.settings.resync_horizon;
+        let horizon = self.deps.settings.resync_horizon;
+        let until = now + horizon;
         let owner = match mailbox.kind {
             MailboxKind::Person => CalendarOwner::Person,
             MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
@@ -72,7 +73,8 @@ impl MailboxWorker<'_> {
         // The store before the calendar: what changes in between is only fetched once too often.
         let key = self.deps.digest_keys.get().await?;
         let stored = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
-        let mut found = Differences::new(now, &key, stored);
+        let known_until = mailbox.health.drift.map(|drift| drift.at + horizon);
+        let mut found = Differences::new(now, known_until, &key, stored);
         let mut pages = CalendarPages::new(&self.graph, mailbox.id, now, until);
         while let Some(page) = pages.next_page().await? {
             for event in page.events {

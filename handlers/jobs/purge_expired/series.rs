@@ -19,7 +19,16 @@ pub(super) async fn purge_series(
     due: Timestamp,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let rows = deps.bookings.list_series(key).await?;
+    let rows = loop {
+        match deps.bookings.list_series(key).await {
+            // Nothing can use it, and no other date would ever be deleted.
+            Err(StoreError::Unreadable { key, .. }) => {
+                tracing::error!("unreadable booking row of a series deleted by key");
+                deps.bookings.remove_row(key).await?;
+            }
+            rows => break rows?,
+        }
+    };
     let (over, rest): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(booking, _)| booking.purge_due <= now);
     // First of all: whatever stops this run, the other dates are not forgotten.

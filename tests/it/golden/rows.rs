@@ -314,7 +314,11 @@ async fn appointments() -> TestResult {
         ..room.clone()
     };
     let dates = [("2026-11-24T09:00:00Z", 1), ("2026-12-01T09:00:00Z", 2)];
-    let dates = dates.map(|(start, n)| OccurrenceDigest { start: at(start), digest: Digest(n) });
+    let dates = dates.map(|(start, n)| OccurrenceDigest {
+        start: at(start),
+        end: at(start) + jiff::SignedDuration::from_hours(1),
+        digest: Digest(n),
+    });
     let series = AppointmentCopy { occurrences: dates.to_vec(), ..organizer.clone() };
     let over = AppointmentCopy { event: None, ended: true, ..room.clone() };
     let cases = vec![("room", room), ("organizer", organizer), ("series", series), ("over", over)];

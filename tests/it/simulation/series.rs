@@ -45,6 +45,9 @@ pub(super) struct KnownSeries {
     organizer: usize,
     /// When its first date starts now.
     start: Timestamp,
+    /// When its first date has started at any time: a room that was invited to one date alone may keep that
+    /// as it was.
+    starts: BTreeSet<Timestamp>,
     /// How many days it may have touched.
     days: u8,
     /// The days whose date somebody deleted from a room's calendar.
@@ -85,8 +88,9 @@ impl SimulationRun {
             invitation = invitation.room(room);
         }
         if let Ok(meeting) = self.tenant.meet(&self.people[organizer], invitation) {
-            let deleted_from_room = BTreeSet::new();
+            let (deleted_from_room, starts) = (BTreeSet::new(), BTreeSet::from([start]));
             self.series.push(KnownSeries {
+                starts,
                 meeting,
                 organizer,
                 start,
@@ -130,6 +134,7 @@ impl KnownSeries {
     fn move_to(&mut self, (start, end): (Timestamp, Timestamp)) -> Result<(), ExchangeError> {
         self.meeting.move_to(start, end)?;
         self.start = start;
+        self.starts.insert(start);
         Ok(())
     }
 
@@ -150,8 +155,9 @@ impl KnownSeries {
         let meeting = self.meeting.split(self.start + DAY * i32::from(day), |rest| {
             (rest.start, rest.end) = (start, end);
         })?;
-        let (organizer, days) = (self.organizer, self.days);
-        Ok(Some(Self { meeting, organizer, start, days, deleted_from_room: BTreeSet::new() }))
+        let (organizer, days, starts) = (self.organizer, self.days, BTreeSet::from([start]));
+        let deleted_from_room = BTreeSet::new();
+        Ok(Some(Self { meeting, organizer, start, starts, days, deleted_from_room }))
     }
 
     fn delete_date(&mut self, day: u8, room: &Mailbox) -> Result<(), ExchangeError> {
@@ -259,16 +265,18 @@ impl DateInRoom<'_> {
         let series = digest_key().appointment(self.known.meeting.ical());
         let start = self.known.start + DAY * i32::from(self.day);
         let date = self.known.date(self.day);
-        let alone = digest_key().occurrence(date.ical(), start);
+        let starts = self.known.starts.iter().map(|first| *first + DAY * i32::from(self.day));
+        let alone = starts.map(|start| digest_key().occurrence(date.ical(), start));
+        let own: Vec<String> = alone.chain([series]).map(|digest| digest.to_string()).collect();
         let midnight = end_of_day(start) - DAY;
         let now = self.run.world.now();
         let entries = ledger_entries(&self.run.world.memory_tables);
-        let own = entries.into_iter().filter(|entry| {
-            let is_own = [series, alone].iter().any(|of| of.to_string() == entry.appointment);
+        let held = entries.into_iter().filter(|entry| {
+            let is_own = own.contains(&entry.appointment);
             let on_day = midnight <= entry.start && entry.start < midnight + DAY;
             is_own && on_day && entry.room.ends_with(self.room.id()) && entry.end > now
         });
-        own.map(|entry| (entry.start, entry.end)).collect()
+        held.map(|entry| (entry.start, entry.end)).collect()
     }
 
     fn row(&self) -> Option<&Booking> {

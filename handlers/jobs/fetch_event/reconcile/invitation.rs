@@ -6,7 +6,7 @@ use super::Reconciler;
 use crate::{
     domain::{
         appointment::{CopyLocation, CopyReading, Observation},
-        ids::{EventId, RoomId},
+        ids::{EventId, MailboxId},
         keys::BookingKey,
         personal::Personal,
     },
@@ -37,14 +37,8 @@ impl Reconciler<'_> {
         if is_early || !context.room_followed || context.requires_room_copy {
             return Ok(false);
         }
-        let asked = (key.room, key.appointment);
-        if let Some(known) = self.never_sent.get(&asked) {
-            return Ok(*known);
-        }
         let ical_uid = reading.ical_uid.as_ref().unwrap_or(ical_uid);
-        let never_sent = self.shows_no_invitation(key, ical_uid).await?;
-        self.never_sent.insert(asked, never_sent);
-        Ok(never_sent)
+        self.shows_no_invitation(key, ical_uid).await
     }
 
     /// Asks the room's calendar, if it is followed.
@@ -61,7 +55,7 @@ impl Reconciler<'_> {
         }
         match self.batch.item_graph(self.item).list_by_ical_uid(mailbox, ical_uid).await {
             Ok(found) => {
-                let invitations = self.copies_that_hold(key.room, found).await?;
+                let invitations = self.copies_that_hold(key, found).await?;
                 let never_sent = invitations.is_empty();
                 self.missed_copies.extend(invitations);
                 Ok(never_sent)
@@ -76,9 +70,10 @@ impl Reconciler<'_> {
     /// have imported an item under that UID, and what it says was never sent to the room.
     async fn copies_that_hold(
         &self,
-        room: RoomId,
+        key: &BookingKey,
         found: Vec<EventId>,
     ) -> Result<Vec<CopyLocation>, JobError> {
+        let room = key.room;
         let (mailbox, correlation) = (room.mailbox(), self.item.meta.correlation);
         let refs: Vec<EventRef> =
             found.into_iter().map(|event| EventRef { mailbox, event, correlation }).collect();
@@ -89,9 +84,15 @@ impl Reconciler<'_> {
             let holds = match read {
                 Ok(Some(read)) => {
                     let copy = CopySnapshot::from_event(&read, calendar, self.batch.rooms, now);
-                    // Which dates of a series hold it is read with the copy.
-                    let is_series = read.kind == EventKind::SeriesMaster && !read.cancelled;
-                    copy.map_or(true, |copy| is_series || !copy.rooms.is_empty())
+                    match read.kind {
+                        EventKind::SeriesMaster => {
+                            !read.cancelled && self.lists_date(mailbox, &read.id, key).await?
+                        }
+                        EventKind::SingleInstance
+                        | EventKind::Occurrence
+                        | EventKind::Exception
+                        | EventKind::Unknown => copy.map_or(true, |copy| !copy.rooms.is_empty()),
+                    }
                 }
                 // It was listed a moment ago: whether it holds the room is unknown.
                 Ok(None)
@@ -107,5 +108,20 @@ impl Reconciler<'_> {
             }
         }
         Ok(holding)
+    }
+
+    /// Whether the room's copy of a series has the date that is asked for.
+    async fn lists_date(
+        &self,
+        mailbox: MailboxId,
+        master: &EventId,
+        key: &BookingKey,
+    ) -> Result<bool, JobError> {
+        let Some(start) = key.original_start else { return Ok(true) };
+        let (now, until) = (self.deps().clock.now(), self.deps().resync_horizon);
+        let graph = self.batch.item_graph(self.item);
+        let listed = graph.instances(mailbox, master, (now, now + until)).await?;
+        let is_there = listed.events.iter().any(|event| event.original_start() == Some(start));
+        Ok(is_there || !listed.is_complete)
     }
 }

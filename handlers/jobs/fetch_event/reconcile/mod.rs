@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     domain::{
-        appointment::{CopyContext, CopyLocation, CopyReading, CopyRef, CopyRole, Observation},
+        appointment::{
+            CopyContext, CopyLocation, CopyReading, CopyRef, CopyRole, Observation, RoomCopy,
+        },
         booking::Booking,
         ids::RoomId,
         keys::{BookingKey, Digest},
@@ -54,8 +56,6 @@ pub(super) struct Reconciler<'a> {
     erased: bool,
     /// Room copies whose notification has not come, found in the room's calendar.
     missed_copies: Vec<CopyLocation>,
-    /// Of each room that was asked: whether its calendar shows no invitation.
-    never_sent: BTreeMap<(RoomId, Digest), bool>,
     /// Dates of a series that are over, or unknown.
     passed: Vec<BookingKey>,
     /// The bookings that are found under another key from now on, each with the one before.
@@ -75,7 +75,6 @@ impl<'a> Reconciler<'a> {
             stored,
             erased,
             missed_copies: Vec::new(),
-            never_sent: BTreeMap::new(),
             passed: Vec::new(),
             rekeyed: BTreeMap::new(),
             absent_digest: CopySnapshot::never_read(),
@@ -91,6 +90,7 @@ impl<'a> Reconciler<'a> {
         self.rekey(&report);
         let ical_uid = report.event.ical_uid.clone().unwrap_or_default();
         let supersedes = self.superseded_event(&report, &ical_uid).await?;
+        self.leave_uninvited_dates(&report);
         let stored = self.stored.bookings.iter();
         let mut readings: Vec<(BookingKey, CopyReading)> = stored
             .map(|(key, row)| {
@@ -195,6 +195,18 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
+    /// Leaves out the dates of a series that its organizer asks for and the room's calendar has never shown:
+    /// the room's copy says nothing about them, so that they are given up like a meeting that was not sent.
+    fn leave_uninvited_dates(&mut self, report: &CopyReport) {
+        let is_rooms = report.role == CopyRole::Room;
+        self.stored.bookings.retain(|key, row| {
+            let is_unknown =
+                row.as_ref().is_some_and(|(row, _)| row.copies.room == RoomCopy::Unknown);
+            let is_date = key.original_start.is_some() && !report.held.contains_key(key);
+            !(is_rooms && is_date && is_unknown)
+        });
+    }
+
     /// Leaves out the dates of a series that are over, and those that were not asked for or could not be
     /// read: they are not in the list, and nothing follows from that.
     fn set_passed_aside(&mut self, report: &CopyReport) {
@@ -287,6 +299,10 @@ impl<'a> Reconciler<'a> {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
         let copy = self.batch.copy_key(self.item);
         let known = self.stored.pointer.as_ref();
+        if reconciled.is_empty() && !self.passed.is_empty() {
+            // No date says anything (any more), and those that are left are led to as before.
+            return Ok(Vec::new());
+        }
         let Some(mut pointer) = self.pointer_to(role, report, &reconciled) else {
             // The bookings that the pointer leads to were never made. Under its ETag, because another
             // worker may be making them.

@@ -31,7 +31,7 @@ impl Reconciler<'_> {
     pub(super) async fn ensure_pointer(&mut self, report: &CopyReport) -> Result<(), JobError> {
         let known = self.stored.pointer.as_ref();
         // Also what is found under another key from now on: it is not yet.
-        let keys = self.stored.bookings.keys().chain(self.rekeyed.values());
+        let keys = self.stored.bookings.keys().chain(self.rekeyed.values()).chain(&self.passed);
         let bookings: BTreeSet<BookingKey> = keys.copied().collect();
         if known.is_some_and(|pointer| pointer.bookings.iter().eq(&bookings)) {
             return Ok(());
@@ -104,6 +104,7 @@ impl Reconciler<'_> {
             Some(ReportedDates::Series(dates)) => {
                 let date = |(start, snapshot): &(Timestamp, CopySnapshot)| OccurrenceDigest {
                     start: *start,
+                    end: snapshot.rooms.iter().map(|(_, at)| at.end()).max().unwrap_or(*start),
                     digest: digest(Some(*start), snapshot),
                 };
                 let dates: Vec<_> = dates.snapshots.iter().map(date).collect();

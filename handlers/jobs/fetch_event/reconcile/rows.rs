@@ -100,8 +100,10 @@ impl Reconciler<'_> {
             let Some(mut after) = self.after_reading(before.as_ref(), &row_reading) else {
                 continue;
             };
-            let changed = from.is_some() || before.as_ref() != Some(&after);
-            if changed {
+            // Another key alone is no change that anything follows from: two copies that list other dates would
+            // have each other read without end.
+            let changed = before.as_ref() != Some(&after);
+            if changed || from.is_some() {
                 let subject = DueSubject::of(key);
                 if !self.is_watched(&after, from) && self.needs_job(&after, true) {
                     let at = *checks.entry(subject).or_insert_with(|| self.next_check());

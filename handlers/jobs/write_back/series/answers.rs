@@ -6,6 +6,7 @@ use crate::{
         appointment::CopyLocation,
         booking::{Booking, MeetingResponse, RoomResponse, series::is_series_decided},
         ids::EventId,
+        tenant::policy::ResponseMode,
     },
     graph::{Event, EventKind, GraphError},
     jobs::{
@@ -31,16 +32,19 @@ impl SeriesPublisher<'_> {
         let Some(master) = self.locate_room_copy(rows, &pending).await? else { return Ok(()) };
         let is_accept =
             |(_, response): &(Booking, RoomResponse)| response.response == MeetingResponse::Accept;
-        let has_accepted = rows.iter().any(|(row, _)| row.is_accepted());
-        let keeps_room = rows
-            .iter()
-            .any(|(row, _)| row.confirmed().is_some() && row.wanted_interval().is_some());
+        let is_kept = |row: &Booking| row.confirmed().is_some() && row.wanted_interval().is_some();
+        // Where Exchange has accepted the series, its last date is declined like any other.
+        let is_last = mode == ResponseMode::ExchangeDecides && pending.len() == 1;
+        let keeps_room = is_last || rows.iter().any(|(row, _)| is_kept(row));
         let (accepts, mut parts): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_accept);
+        let has_accepted = rows.iter().any(|(row, _)| row.is_accepted());
         if has_accepted || (accepts.is_empty() && keeps_room) {
             parts.extend(accepts);
         } else if accepts.is_empty() {
             // An exception has an answer of its own, which its organizer would wait for.
-            self.decline_exceptions(&master, &parts).await?;
+            if !self.decline_exceptions(&master, &parts).await? {
+                return self.reread_missing(master);
+            }
             return self.answer_all(&master, MeetingResponse::Decline, parts).await;
         } else {
             let (accepts, unreached) = self.unreached_by_series(&master, accepts).await?;
@@ -50,7 +54,7 @@ impl SeriesPublisher<'_> {
             }
             if !parts.is_empty() {
                 // A repeat must not accept again what is declined now.
-                *rows = self.record(std::mem::take(rows), None).await?;
+                *rows = self.record(rows.clone(), None).await?;
             }
         }
         let is_decided = is_series_decided(rows.iter().map(|(row, _)| row), self.deps.clock.now());
@@ -79,21 +83,24 @@ impl SeriesPublisher<'_> {
         Ok(accepts.into_iter().partition(is_reached))
     }
 
+    /// Whether each of them was found.
     async fn decline_exceptions(
         &mut self,
         master: &CopyLocation,
         parts: &[(Booking, RoomResponse)],
-    ) -> Result<(), JobError> {
+    ) -> Result<bool, JobError> {
         let listed = self.list_dates(master, parts).await?;
         let exceptions = listed.into_iter().filter(|event| event.kind == EventKind::Exception);
         for event in exceptions {
             let start = event.original_start();
             if parts.iter().any(|(row, _)| row.key.original_start == start) {
                 let at = CopyLocation { event: event.id.clone(), ..master.clone() };
-                self.respond(&at, MeetingResponse::Decline).await?;
+                if !self.respond(&at, MeetingResponse::Decline).await? {
+                    return Ok(false);
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// These dates as the room's calendar has them.
@@ -112,7 +119,7 @@ impl SeriesPublisher<'_> {
         let mut listed = self.graph.instances(mailbox, event, window).await?.events;
         let is_listed = |start| listed.iter().any(|event| event.original_start() == start);
         if !parts.iter().all(|(row, _)| is_listed(row.key.original_start)) {
-            listed.extend(self.graph.search_instances(mailbox, event, window).await?);
+            listed.extend(self.graph.search_instances(mailbox, event, window).await?.events);
         }
         Ok(listed)
     }
@@ -140,6 +147,7 @@ impl SeriesPublisher<'_> {
         is_decided: bool,
     ) -> Result<(), JobError> {
         let listed = self.list_dates(master, &parts).await?;
+        let mut pending = Ok(());
         // A series that Exchange has asked about again, though some of its dates are where they were.
         let (asked, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(row, response)| {
             let is_it = |event: &&Event| event.original_start() == row.key.original_start;
@@ -158,7 +166,12 @@ impl SeriesPublisher<'_> {
                 // Somebody else, or a worker before us, has declined it.
                 (None, MeetingResponse::Decline) => {}
                 (None, MeetingResponse::Accept) => {
-                    self.refetch.push(master.clone());
+                    if row.copies.room_copy().is_some() {
+                        self.refetch.push(master.clone());
+                    } else {
+                        // The series was changed, and that has not come to the room.
+                        pending = Err(self.copy_pending());
+                    }
                     continue;
                 }
                 // It came with a series that the room has accepted.
@@ -166,14 +179,14 @@ impl SeriesPublisher<'_> {
                 (Some(event), response) => {
                     let at = CopyLocation { event: event.id.clone(), ..master.clone() };
                     if !self.respond(&at, response).await? {
-                        self.refetch.push(master.clone());
+                        pending = pending.and(self.reread_missing(master.clone()));
                         continue;
                     }
                 }
             }
             self.responses.insert(row.id, response);
         }
-        Ok(())
+        pending
     }
 
     async fn respond(

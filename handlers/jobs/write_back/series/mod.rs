@@ -18,7 +18,7 @@ use crate::{
         appointment::CopyLocation,
         booking::{
             Booking, PublishLease, PublishedOutcome, RoomResponse,
-            series::{is_series_decided, is_series_declined},
+            series::{is_open, is_series_decided, is_series_declined},
         },
         ids::{BookingId, RoomId},
         tenant::policy::ResponseMode,
@@ -62,10 +62,10 @@ pub(super) async fn write_back_series(
         let is_ours = mode == Some(ResponseMode::RoombridgeDecides);
         if is_ours
             && is_series_declined(bookings(), tenant.policy.series_conflicts, now)
-            && bookings().any(|booking| booking.confirmed().is_some())
+            && bookings().any(|booking| is_open(booking, now))
         {
             next.push(Enqueue::now(Job::CreateBooking((*job).into())));
-            settled.is_whole = false;
+            settled.leave(bookings());
             continue;
         }
         let invocation = match bookings().find(|booking| booking.needs_publishing(mode)) {
@@ -87,11 +87,14 @@ pub(super) async fn write_back_series(
             refetch: Vec::new(),
             not_found: Vec::new(),
         };
+        let watched: Vec<Booking> = bookings().cloned().collect();
         match publisher.publish(rows, &mut settled).await {
             Ok(jobs) => next.extend(jobs),
             Err(error) => {
-                settled.is_whole = false;
-                failed = Some(error);
+                settled.leave(&watched);
+                // What is tried again is not given up because another room has nothing to try.
+                failed =
+                    failed.filter(|first| !matches!(first, JobError::Discard(_))).or(Some(error));
             }
         }
     }
@@ -125,6 +128,12 @@ impl Default for Settled {
 }
 
 impl Settled {
+    /// These are looked at again.
+    fn leave<'a>(&mut self, rows: impl IntoIterator<Item = &'a Booking>) {
+        self.is_whole = false;
+        self.still_watched.extend(rows.into_iter().filter_map(|row| row.unsettled_due));
+    }
+
     /// Only after the rows: an unsettled booking must never be without its entry.
     async fn remove_checks(self, deps: &Deps, job: &SeriesJob) -> Result<(), JobError> {
         let own = job.due.filter(|_| self.is_whole);
@@ -252,7 +261,7 @@ impl SeriesPublisher<'_> {
                 let mut current = self.deps.bookings.list_series(self.job.key).await?;
                 current.retain(|(row, _)| row.publish_lease == Some(lease));
                 if current.len() < ids.len() || !error.is_conflict() {
-                    self.record(current, None).await?;
+                    self.record(current, Some(&mut Settled::default())).await?;
                     return Err(if error.is_conflict() { busy() } else { error.into() });
                 }
                 current
