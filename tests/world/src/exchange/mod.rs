@@ -94,7 +94,8 @@ impl Exchange {
         self.transact(|w| w.state.names_dates = on);
     }
 
-    /// As [`Exchange::set_oddities`] without [`Oddities::legacy`]: no room's calendar is followed.
+    /// As [`Exchange::set_oddities`] without [`Oddities::legacy`]: for a story in which no room's calendar is
+    /// followed, or whose ids are new each time.
     pub fn show_no_legacy_addresses(&self) {
         self.transact(|w| w.state.oddities.legacy = 0);
     }
