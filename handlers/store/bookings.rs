@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::tables::{
     ETag, KeyRange, Row, RowChange, RowKey, StoreError, Table, TypedTable,
     typed::MAX_TRANSACTION_CHANGES,
 };
 use crate::domain::{
     booking::Booking,
-    ids::{BookingId, TenantId},
+    ids::{BookingId, RoomId, TenantId},
     keys::{BookingKey, Digest, SeriesKey},
 };
 
@@ -98,6 +100,21 @@ impl Bookings {
     pub async fn list_series(&self, key: SeriesKey) -> Result<Vec<VersionedBooking>, StoreError> {
         let rows = self.list_partition(key.partition()).await?;
         Ok(rows.into_iter().filter(|(booking, _)| booking.key.original_start.is_some()).collect())
+    }
+
+    /// The bookings of a series that are not over at `now`, by room; empty when there is none left.
+    pub async fn list_current_series(
+        &self,
+        key: SeriesKey,
+        now: Timestamp,
+    ) -> Result<BTreeMap<RoomId, Vec<VersionedBooking>>, StoreError> {
+        let mut rooms: BTreeMap<RoomId, Vec<VersionedBooking>> = BTreeMap::new();
+        for row in self.list_series(key).await? {
+            if row.0.purge_due > now {
+                rooms.entry(row.0.key.room).or_default().push(row);
+            }
+        }
+        Ok(rooms)
     }
 
     /// All bookings of an appointment, of every occurrence and room.

@@ -17,7 +17,7 @@ use crate::{
             Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
             series::{is_series_declined, was_series_declined},
         },
-        ids::{BookingId, RoomId},
+        ids::{BookingId, RoomId, TenantId},
         keys::BookingKey,
         ledger::LedgerSlot,
         tenant::policy::ResponseMode,
@@ -50,9 +50,8 @@ pub(super) async fn book_series(
     job: &SeriesJob,
 ) -> JobResult {
     let now = deps.clock.now();
-    let mut rows = deps.bookings.list_series(job.key).await?;
-    rows.retain(|(booking, _)| booking.purge_due > now);
-    if rows.is_empty() {
+    let rooms = deps.bookings.list_current_series(job.key, now).await?;
+    if rooms.is_empty() {
         // Nobody else knows that the due entry has nothing left to watch.
         if let Some(due) = job.due {
             let subject = DueSubject::Series(job.key);
@@ -65,7 +64,7 @@ pub(super) async fn book_series(
     };
     let worker = SeriesWorker { deps, invocation, job, id: deps.rng.next_u64() };
     let mut apart = Vec::new();
-    for (room, rows) in by_room(rows) {
+    for (room, rows) in rooms {
         let mode = deps.response_mode(tenant.id, room).await?;
         let (batches, alone) = plan(rows, &tenant, mode, now);
         apart.extend(alone);
@@ -90,14 +89,6 @@ pub(super) async fn book_series(
     let jobs =
         apart.into_iter().map(|key| BookingJob { due: job.due, ..BookingJob::new(key, meta) });
     Ok(jobs.map(|job| Enqueue::now(Job::CreateBooking(job.into()))).collect())
-}
-
-fn by_room(rows: Vec<VersionedBooking>) -> BTreeMap<RoomId, Vec<VersionedBooking>> {
-    let mut rooms: BTreeMap<RoomId, Vec<VersionedBooking>> = BTreeMap::new();
-    for row in rows {
-        rooms.entry(row.0.key.room).or_default().push(row);
-    }
-    rooms
 }
 
 /// What is to be done with the dates in one room, in parts that fit a transaction, and those that are left to
@@ -175,7 +166,7 @@ impl SeriesWorker<'_> {
     /// Intent → claim → call → verify → outcome, for all of them; answers those that conflict.
     async fn book(
         &self,
-        room: (crate::domain::ids::TenantId, RoomId),
+        room: (TenantId, RoomId),
         batch: Vec<Planned>,
     ) -> Result<Vec<BookingKey>, JobError> {
         let changes: Vec<SlotChange> =

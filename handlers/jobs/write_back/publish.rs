@@ -4,11 +4,12 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::Publisher;
+use super::{Deps, Publisher};
 use crate::{
     domain::{
         appointment::CopyLocation,
         booking::{Booking, BookingOutcome, MeetingResponse, RefusalReason, RoomResponse},
+        ids::{MailboxId, TenantId},
     },
     graph::{GraphError, PropertyId},
     jobs::runner::job::JobError,
@@ -21,6 +22,30 @@ pub(super) const MAX_COPY_DEFERRALS: u32 = 4;
 /// How often a chain of jobs may have led back to an earlier step when a copy that is not found is read
 /// again: a chain that began with reading the holder of a room has done so once.
 pub(super) const MAX_RETURNS: u32 = 1;
+
+/// Whether our property is written to the copy in an organizer's mailbox.
+pub(super) enum MailboxStatus {
+    Active,
+    /// Nothing is written for a person who has withdrawn; the fetch forgets their copy.
+    Inactive,
+    /// Nothing is known of the mailbox any more, so there is nobody to tell.
+    Unknown,
+}
+
+impl Deps {
+    pub(super) async fn mailbox_status(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+    ) -> Result<MailboxStatus, JobError> {
+        let mailbox = self.mailboxes.get(tenant, mailbox).await?;
+        Ok(match mailbox.map(|(mailbox, _)| mailbox.state) {
+            Some(state) if state.is_active() => MailboxStatus::Active,
+            Some(_) => MailboxStatus::Inactive,
+            None => MailboxStatus::Unknown,
+        })
+    }
+}
 
 impl Publisher<'_> {
     /// Publishes the room's answer, and our property on the organizer's copy.
@@ -40,15 +65,13 @@ impl Publisher<'_> {
         // A refusal keeps no id of the copy; when the room is taken off later, the pointer has it.
         let tenant = booking.key.tenant;
         let Some(at) = self.deps.appointments.locate(tenant, at).await? else { return Ok(()) };
-        let mailbox = self.deps.mailboxes.get(tenant, at.mailbox).await?;
-        match mailbox.map(|(mailbox, _)| mailbox.state) {
-            Some(state) if state.is_active() => {}
-            // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
-            Some(_) => {
+        match self.deps.mailbox_status(tenant, at.mailbox).await? {
+            MailboxStatus::Active => {}
+            MailboxStatus::Inactive => {
                 self.refetch.push(at);
                 return Ok(());
             }
-            None => {
+            MailboxStatus::Unknown => {
                 (self.organizer_outcome, self.unconfirmed) = (Some(published), None);
                 return Ok(());
             }

@@ -40,9 +40,8 @@ pub(super) async fn write_back_series(
     job: &SeriesJob,
 ) -> JobResult {
     let now = deps.clock.now();
-    let mut rows = deps.bookings.list_series(job.key).await?;
-    rows.retain(|(booking, _)| booking.purge_due > now);
-    if rows.is_empty() {
+    let rooms = deps.bookings.list_current_series(job.key, now).await?;
+    if rooms.is_empty() {
         // Nobody else knows that the due entry has nothing left to watch.
         remove_checks(deps, job, job.due).await?;
         return Err(JobError::Discard("the series is gone or over"));
@@ -51,10 +50,6 @@ pub(super) async fn write_back_series(
         return Err(JobError::Discard("the tenant is not active"));
     };
     let managed = deps.rooms.list(tenant.id).await?;
-    let mut rooms: BTreeMap<RoomId, Vec<VersionedBooking>> = BTreeMap::new();
-    for row in rows {
-        rooms.entry(row.0.key.room).or_default().push(row);
-    }
     let (mut next, mut failed, mut settled) = (Vec::new(), None, Settled::default());
     for (room, rows) in rooms {
         let mode = managed.iter().find(|managed| managed.id == room).map(|room| room.response_mode);

@@ -9,7 +9,10 @@ use crate::{
         ids::BookingId,
     },
     graph::{GraphError, PropertyId},
-    jobs::{runner::job::JobError, write_back::publish::outcome_text},
+    jobs::{
+        runner::job::JobError,
+        write_back::publish::{MailboxStatus, outcome_text},
+    },
     store::bookings::VersionedBooking,
 };
 
@@ -31,15 +34,13 @@ impl SeriesPublisher<'_> {
         };
         let tenant = self.job.key.tenant;
         let Some(at) = self.deps.appointments.locate(tenant, copy).await? else { return Ok(()) };
-        let mailbox = self.deps.mailboxes.get(tenant, at.mailbox).await?;
-        match mailbox.map(|(mailbox, _)| mailbox.state) {
-            Some(state) if state.is_active() => {}
-            // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
-            Some(_) => {
+        match self.deps.mailbox_status(tenant, at.mailbox).await? {
+            MailboxStatus::Active => {}
+            MailboxStatus::Inactive => {
                 self.refetch.push(at);
                 return Ok(());
             }
-            None => {
+            MailboxStatus::Unknown => {
                 self.confirm(pending);
                 return Ok(());
             }
