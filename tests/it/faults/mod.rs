@@ -173,3 +173,18 @@ async fn a_date_that_is_cancelled_ends_alike_whatever_fails() -> TestResult {
 async fn a_meeting_that_is_repeated_ends_alike_whatever_fails() -> TestResult {
     assert_same_end_state(Story::Repeat).await
 }
+
+#[tokio::test]
+async fn a_series_whose_organizer_gives_the_room_up_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::ReleaseSeries).await
+}
+
+#[tokio::test]
+async fn a_series_whose_organizer_is_erased_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::EraseSeries).await
+}
+
+#[tokio::test]
+async fn a_purge_of_a_series_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::PurgeSeries).await
+}

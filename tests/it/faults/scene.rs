@@ -35,10 +35,29 @@ pub(super) enum Story {
     CancelDate,
     /// A single meeting that is repeated.
     Repeat,
+    ReleaseSeries,
+    EraseSeries,
+    PurgeSeries,
 }
 
-/// The stories that are about a series.
-const SERIES: [Story; 4] = [Story::BookSeries, Story::MoveSeries, Story::CancelDate, Story::Repeat];
+impl Story {
+    fn is_about_series(self) -> bool {
+        matches!(
+            self,
+            Self::BookSeries
+                | Self::MoveSeries
+                | Self::CancelDate
+                | Self::Repeat
+                | Self::ReleaseSeries
+                | Self::EraseSeries
+                | Self::PurgeSeries
+        )
+    }
+
+    fn is_about_erasure(self) -> bool {
+        matches!(self, Self::Erase | Self::EraseSeries)
+    }
+}
 
 /// Contoso, where Roombridge answers for both rooms, and only those are followed whom the story needs.
 pub(super) struct StoryWorld {
@@ -72,7 +91,10 @@ impl StoryWorld {
             | Story::Erase
             | Story::MoveSeries
             | Story::CancelDate
-            | Story::Repeat => &[Who::Aurora, Who::Anna],
+            | Story::Repeat
+            | Story::ReleaseSeries
+            | Story::EraseSeries
+            | Story::PurgeSeries => &[Who::Aurora, Who::Anna],
         };
         let builder = Contoso::builder().seed(7).followed(followed);
         let contoso = builder.rooms(Processing::AutoUpdate, Processing::AutoUpdate).open().await?;
@@ -129,7 +151,11 @@ impl StoryWorld {
                 world.run_for(MINUTES(4)).await;
                 taken
             }
-            Story::MoveSeries | Story::CancelDate => {
+            Story::MoveSeries
+            | Story::CancelDate
+            | Story::ReleaseSeries
+            | Story::EraseSeries
+            | Story::PurgeSeries => {
                 let series = self.meet_daily()?;
                 world.run_for(MINUTES(4)).await;
                 series
@@ -156,11 +182,17 @@ impl StoryWorld {
             }
         };
         if story == Story::Purge {
-            let (_, end) = slot(SignedDuration::ZERO);
-            world.clock.set(end - MINUTES(2));
-            world.run_for(MINUTES(1)).await;
+            self.approach(slot(SignedDuration::ZERO).1).await;
+        } else if story == Story::PurgeSeries {
+            self.approach(slot(DAY * 2).1).await;
         }
         Ok(vec![meeting])
+    }
+
+    /// It is a minute before `end`.
+    async fn approach(&self, end: Timestamp) {
+        self.contoso.world.clock.set(end - MINUTES(2));
+        self.contoso.world.run_for(MINUTES(1)).await;
     }
 
     /// What is played, with what follows at once.
@@ -192,12 +224,12 @@ impl StoryWorld {
                     fixtures.send_task(mailbox, MailboxTaskKind::Resync).await?;
                 }
             }
-            (Story::ReleaseRooms, _) => {
+            (Story::ReleaseRooms | Story::ReleaseSeries, _) => {
                 let gives_up = MailboxState::Withdrawn(BookingDisposition::Release);
                 fixtures.set_mailbox_state(&self.contoso.anna, gives_up).await?;
                 fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Unsubscribe).await?;
             }
-            (Story::Erase, _) => {
+            (Story::Erase | Story::EraseSeries, _) => {
                 let until = self.contoso.world.now() + TOMBSTONE;
                 let erased = MailboxState::Erased(BookingDisposition::KeepAnonymous, until);
                 fixtures.set_mailbox_state(&self.contoso.anna, erased).await?;
@@ -213,7 +245,7 @@ impl StoryWorld {
                 series.occurrence(start).cancel()?;
             }
             (Story::Repeat, Some(meeting)) => meeting.repeat(Recurrence::daily().times(3))?,
-            (Story::Purge, _)
+            (Story::Purge | Story::PurgeSeries, _)
             | (
                 Story::Move
                 | Story::Cancel
@@ -250,13 +282,13 @@ impl StoryWorld {
     /// the next renewals.
     pub(super) async fn run_until_purged(&self, story: Story) {
         // What is left of a meeting that has ended is deleted with the day.
-        let last = if SERIES.contains(&story) { DAY * 2 } else { SignedDuration::ZERO };
+        let last = if story.is_about_series() { DAY * 2 } else { SignedDuration::ZERO };
         let end = end_of_day(slot(last + MINUTES(30)).1);
         if self.contoso.world.now() < end {
             self.contoso.world.clock.set(end);
         }
         self.contoso.world.run_for(MINUTES(16)).await;
-        if story == Story::Erase {
+        if story.is_about_erasure() {
             self.contoso.world.run_for(TOMBSTONE).await;
         }
         if matches!(story, Story::Subscribe | Story::Renew | Story::Rotate) {
