@@ -11,10 +11,7 @@ use jiff::Timestamp;
 use super::{BookingSystem, BookingSystemError};
 use crate::{
     base::{clock::Clock, invocation::Invocation},
-    domain::{
-        api_call::ApiCall, booking::BookingOrder, ids::BookingId, keys::BookingKey,
-        ledger::LedgerSlot,
-    },
+    domain::{api_call::ApiCall, booking::BookingOrder, ids::BookingId, keys::BookingKey},
     store::ledger::Ledger,
 };
 
@@ -51,6 +48,28 @@ impl BuiltInSystem {
             correlation: invocation.correlation,
         });
     }
+
+    /// Which of these orders, all of one room, have their time in the ledger.
+    async fn look_up(
+        &self,
+        invocation: &Invocation,
+        method: &'static str,
+        orders: &[BookingOrder],
+    ) -> Result<Vec<Option<String>>, BookingSystemError> {
+        let Some(BookingOrder { key, .. }) = orders.first() else { return Ok(Vec::new()) };
+        let (at, slots) = (self.clock.now(), orders.iter().map(BookingOrder::slot));
+        let dates: Vec<_> = slots.flat_map(|slot| slot.interval.days()).collect();
+        let read = self.ledger.read(key.tenant, key.room, &dates).await;
+        let status = if read.is_ok() { 200 } else { 0 };
+        self.log_call(invocation, key, (method, status), at);
+        let days = read?;
+        let find = |order: &BookingOrder| {
+            let (slot, wanted) = (order.slot(), order.spec.facts.interval.days());
+            let mut of_it = days.iter().filter(|day| wanted.contains(&day.date));
+            of_it.all(|day| day.day.contains(&slot)).then(|| order.idempotency_key())
+        };
+        Ok(orders.iter().map(find).collect())
+    }
 }
 
 #[async_trait]
@@ -60,15 +79,8 @@ impl BookingSystem for BuiltInSystem {
         invocation: &Invocation,
         order: &BookingOrder,
     ) -> Result<Option<String>, BookingSystemError> {
-        let at = self.clock.now();
-        let (key, interval) = (order.key, order.spec.facts.interval);
-        let read = self.ledger.read(key.tenant, key.room, &interval.days()).await;
-        let status = if read.is_ok() { 200 } else { 0 };
-        self.log_call(invocation, &key, ("find", status), at);
-        let days = read?;
-        let slot = LedgerSlot { holder: key, booking: order.id, interval };
-        let booked = days.iter().all(|day| day.day.contains(&slot));
-        Ok(booked.then(|| order.idempotency_key()))
+        let found = self.look_up(invocation, "find", std::slice::from_ref(order)).await?;
+        Ok(found.into_iter().next().flatten())
     }
 
     async fn put(
@@ -86,22 +98,8 @@ impl BookingSystem for BuiltInSystem {
         invocation: &Invocation,
         orders: &[BookingOrder],
     ) -> Result<Vec<Option<String>>, BookingSystemError> {
-        let Some(first) = orders.first() else { return Ok(Vec::new()) };
-        let (at, key) = (self.clock.now(), first.key);
-        let dates: Vec<_> =
-            orders.iter().flat_map(|order| order.spec.facts.interval.days()).collect();
-        let read = self.ledger.read(key.tenant, key.room, &dates).await;
-        let status = if read.is_ok() { 200 } else { 0 };
-        self.log_call(invocation, &key, ("put", status), at);
-        let days = read?;
-        let find = |order: &BookingOrder| {
-            let interval = order.spec.facts.interval;
-            let slot = LedgerSlot { holder: order.key, booking: order.id, interval };
-            let wanted = interval.days();
-            let mut of_it = days.iter().filter(|day| wanted.contains(&day.date));
-            of_it.all(|day| day.day.contains(&slot)).then(|| order.idempotency_key())
-        };
-        Ok(orders.iter().map(find).collect())
+        // The claims are the bookings, so that one look at them is all there is to do.
+        self.look_up(invocation, "put", orders).await
     }
 
     async fn cancel(

@@ -95,9 +95,7 @@ impl LedgerClaims {
         (tenant, room): (TenantId, RoomId),
         changes: &[SlotChange],
     ) -> Result<BTreeMap<BookingId, Conflict>, StoreError> {
-        let mut dates: Vec<_> = changes.iter().flat_map(SlotChange::days).collect();
-        dates.sort_unstable();
-        dates.dedup();
+        let dates: Vec<Date> = changes.iter().flat_map(SlotChange::days).collect();
         let attempt = || async {
             let before = self.ledger.read(tenant, room, &dates).await?;
             let (mut after, conflicts) = exchange_slots(&before, changes);

@@ -93,10 +93,7 @@ impl Job {
     fn metas(&mut self) -> Vec<&mut JobMeta> {
         match self {
             Self::FetchEvent(changes) => changes.items.iter_mut().map(|i| &mut i.meta).collect(),
-            Self::CreateBooking(task) | Self::WriteBack(task) => vec![match task {
-                BookingTask::One(job) => &mut job.meta,
-                BookingTask::Series(job) => &mut job.meta,
-            }],
+            Self::CreateBooking(task) | Self::WriteBack(task) => vec![task.meta_mut()],
             Self::MaintainMailbox(tasks) => tasks.items.iter_mut().map(|i| &mut i.meta).collect(),
             Self::MaintainTenant(task) => vec![&mut task.meta],
         }

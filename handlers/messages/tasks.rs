@@ -29,9 +29,37 @@ impl BookingTask {
             Some(key) => SeriesJob { key, due: None, meta }.into(),
         }
     }
-}
 
-impl BookingTask {
+    /// What every message has.
+    pub fn meta(&self) -> JobMeta {
+        match self {
+            Self::One(job) => job.meta,
+            Self::Series(job) => job.meta,
+        }
+    }
+
+    pub(super) fn meta_mut(&mut self) -> &mut JobMeta {
+        match self {
+            Self::One(job) => &mut job.meta,
+            Self::Series(job) => &mut job.meta,
+        }
+    }
+
+    /// The due entry that sent it.
+    pub fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::One(job) => job.due,
+            Self::Series(job) => job.due,
+        }
+    }
+
+    /// The same with this `meta`.
+    #[must_use]
+    pub fn with_meta(mut self, meta: JobMeta) -> Self {
+        *self.meta_mut() = meta;
+        self
+    }
+
     /// Whether both are the first job after a change of the same booking or series.
     pub(super) fn is_same_work(&self, other: &Self) -> bool {
         match (self, other) {
@@ -68,10 +96,7 @@ impl Message for BookingTask {
     }
 
     fn meta(&self) -> Option<JobMeta> {
-        match self {
-            Self::One(job) => Some(job.meta),
-            Self::Series(job) => Some(job.meta),
-        }
+        Some(self.meta())
     }
 }
 

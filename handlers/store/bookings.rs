@@ -98,7 +98,7 @@ impl Bookings {
 
     /// All bookings of a series, of every occurrence and room, each with its version.
     pub async fn list_series(&self, key: SeriesKey) -> Result<Vec<VersionedBooking>, StoreError> {
-        let rows = self.list_partition(key.partition()).await?;
+        let rows = self.list_by_appointment(key.tenant, key.series).await?;
         Ok(rows.into_iter().filter(|(booking, _)| booking.key.original_start.is_some()).collect())
     }
 
@@ -194,6 +194,11 @@ impl Bookings {
         })
     }
 
+    /// Removes a row that cannot be read, by its own key.
+    pub async fn remove_row(&self, key: RowKey) -> Result<(), StoreError> {
+        self.delete(key, None).await
+    }
+
     /// Whether there is none at all.
     pub async fn is_empty(&self) -> Result<bool, StoreError> {
         let (all, mut from) = (KeyRange::partition_range(" ", "~"), None);
@@ -228,13 +233,6 @@ fn row_bytes(change: &RowChange) -> usize {
             .map(|(name, value)| 2 * (name.len() + value.to_string().len()))
             .sum(),
         RowChange::Delete(..) => 0,
-    }
-}
-
-impl Bookings {
-    /// Removes a row that cannot be read, by its own key.
-    pub async fn remove_row(&self, key: RowKey) -> Result<(), StoreError> {
-        self.delete(key, None).await
     }
 }
 

@@ -70,12 +70,20 @@ pub enum DueSubject {
     },
 }
 
-impl DueSubject {
-    /// What entries about a booking name.
-    pub fn of(booking: BookingKey) -> Self {
+impl From<BookingKey> for DueSubject {
+    /// The dates of a series are watched together.
+    fn from(booking: BookingKey) -> Self {
         booking.series().map_or(Self::Booking(booking), Self::Series)
     }
+}
 
+impl From<SeriesKey> for DueSubject {
+    fn from(series: SeriesKey) -> Self {
+        Self::Series(series)
+    }
+}
+
+impl DueSubject {
     /// Whose it is.
     pub fn tenant(&self) -> TenantId {
         match self {
@@ -137,13 +145,13 @@ impl DueEntry {
     }
 
     /// The entry that deletes a booking, or the bookings of its series that are over.
-    pub fn purge(booking: BookingKey, at: Timestamp) -> Self {
-        Self::new(DuePurpose::Purge, at, DueSubject::of(booking))
+    pub fn purge(subject: impl Into<DueSubject>, at: Timestamp) -> Self {
+        Self::new(DuePurpose::Purge, at, subject.into())
     }
 
     /// The entry that watches a booking, or its whole series, until it is settled.
-    pub fn unsettled(booking: BookingKey, at: Timestamp) -> Self {
-        Self::new(DuePurpose::Unsettled, at, DueSubject::of(booking))
+    pub fn unsettled(subject: impl Into<DueSubject>, at: Timestamp) -> Self {
+        Self::new(DuePurpose::Unsettled, at, subject.into())
     }
 }
 
@@ -170,14 +178,15 @@ impl DueEntries {
         self.table.delete(row_key(entry), None).await
     }
 
-    /// Removes the entries that watch a booking at these instants: nothing is left to watch.
+    /// Removes the entries that watch a booking, or a series, at these instants: nothing is left to watch.
     pub async fn remove_unsettled(
         &self,
-        booking: BookingKey,
+        subject: impl Into<DueSubject>,
         at: impl IntoIterator<Item = Timestamp>,
     ) -> Result<(), StoreError> {
+        let subject = subject.into();
         for at in at {
-            self.remove(&DueEntry::unsettled(booking, at)).await?;
+            self.remove(&DueEntry::unsettled(subject, at)).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::domain::{
     ids::BookingId,
     interval::Interval,
     keys::BookingKey,
+    ledger::LedgerSlot,
 };
 
 /// What is ordered from the booking system.
@@ -26,6 +27,11 @@ impl BookingOrder {
     /// Names this booking at the booking system, so that a repeat is known as one.
     pub fn idempotency_key(&self) -> String {
         format!("{}.{}", self.id, self.generation)
+    }
+
+    /// What it takes of the room.
+    pub fn slot(&self) -> LedgerSlot {
+        LedgerSlot { holder: self.key, booking: self.id, interval: self.spec.facts.interval }
     }
 
     /// What the booking system has once it was carried out, under its own name for it.

@@ -182,6 +182,11 @@ pub struct Room {
     pub time_zone: String,
 }
 
+/// Who answers for a room; `None` when it is not managed (any more).
+pub fn response_mode(managed: &[Room], room: RoomId) -> Option<ResponseMode> {
+    managed.iter().find(|managed| managed.id == room).map(|room| room.response_mode)
+}
+
 impl Room {
     /// Whether `address` is one of the room's, however it is capitalised.
     pub fn has_address(&self, address: &str) -> bool {

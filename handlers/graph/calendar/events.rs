@@ -166,6 +166,12 @@ impl Event {
         }
     }
 
+    /// The master of the series that this is a date of.
+    pub fn master(&self) -> Option<&EventId> {
+        let is_date = matches!(self.kind, EventKind::Occurrence | EventKind::Exception);
+        self.series_master.as_ref().filter(|_| is_date)
+    }
+
     /// When an occurrence was to start; of one that does not say so, when it starts.
     pub fn original_start(&self) -> Option<Timestamp> {
         self.original_start.or(match &self.time {
@@ -222,8 +228,8 @@ impl Event {
         })
     }
 
-    /// The organizer's address, digested for the appointment with this `iCalUId`: the same in all its copies. `None` where
-    /// it is no SMTP address, which is written in more than one way.
+    /// The organizer's address, digested for the appointment with this `iCalUId`: the same in all its
+    /// copies. `None` where it is no SMTP address, which is written in more than one way.
     pub fn organizer_digest(&self, key: &DigestKey, ical_uid: &Personal) -> Option<Digest> {
         organizer_digest(key, ical_uid, self.organizer.as_ref()?)
     }

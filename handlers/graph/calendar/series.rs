@@ -41,6 +41,13 @@ pub struct SeriesInstances {
     pub is_complete: bool,
 }
 
+impl SeriesInstances {
+    /// The one that was to start then.
+    pub fn date(&self, original_start: Timestamp) -> Option<&Event> {
+        self.events.iter().find(|event| event.original_start() == Some(original_start))
+    }
+}
+
 impl TenantGraph {
     /// The occurrences and exceptions of the series whose master in this mailbox is `master`. The subject
     /// is never asked for.

@@ -20,13 +20,8 @@ use jiff::SignedDuration;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{BookingSystem, LedgerClaims},
-    domain::{
-        booking::{
-            Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
-        },
-        ids::{RoomId, TenantId},
-        ledger::LedgerSlot,
-        tenant::policy::ResponseMode,
+    domain::booking::{
+        Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
     jobs::runner::{
         Outcomes, QueueJob,
@@ -73,18 +68,6 @@ impl QueueJob for Deps {
             BookingTask::Series(job) => series::book_series(self, invocation, job).await,
         };
         vec![(task, result)].into()
-    }
-}
-
-impl Deps {
-    /// Who answers for a room; `None` when it is no longer managed.
-    async fn response_mode(
-        &self,
-        tenant: TenantId,
-        room: RoomId,
-    ) -> Result<Option<ResponseMode>, JobError> {
-        let rooms = self.rooms.list(tenant).await?;
-        Ok(rooms.iter().find(|managed| managed.id == room).map(|room| room.response_mode))
     }
 }
 
@@ -158,9 +141,7 @@ impl BookingWorker<'_> {
         etag: ETag,
         order: BookingOrder,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
-        let interval = order.spec.facts.interval;
-        let slot = LedgerSlot { holder: booking.key, booking: booking.id, interval };
-        let free = match self.deps.claims.availability(slot).await? {
+        let free = match self.deps.claims.availability(order.slot()).await? {
             Ok(free) => free,
             Err(conflict) => return self.resolve_conflict(booking, etag, conflict).await,
         };

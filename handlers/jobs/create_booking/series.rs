@@ -19,14 +19,12 @@ use crate::{
         },
         ids::{BookingId, RoomId, TenantId},
         keys::BookingKey,
-        ledger::LedgerSlot,
-        tenant::policy::ResponseMode,
+        tenant::policy::{ResponseMode, response_mode},
     },
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, JobMeta, SeriesJob},
     store::{
         bookings::{BookingChange, VersionedBooking},
-        due::{DueEntry, DuePurpose, DueSubject},
         tables::MAX_CONFLICT_RETRIES,
         tenants::Tenant,
     },
@@ -53,19 +51,17 @@ pub(super) async fn book_series(
     let rooms = deps.bookings.list_current_series(job.key, now).await?;
     if rooms.is_empty() {
         // Nobody else knows that the due entry has nothing left to watch.
-        if let Some(due) = job.due {
-            let subject = DueSubject::Series(job.key);
-            deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, due, subject)).await?;
-        }
+        deps.due.remove_unsettled(job.key, job.due).await?;
         return Err(JobError::Discard("the series is gone or over"));
     }
     let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
         return Err(JobError::Discard("the tenant is not active"));
     };
+    let managed = deps.rooms.list(tenant.id).await?;
     let worker = SeriesWorker { deps, invocation, job, id: deps.rng.next_u64() };
     let mut apart = Vec::new();
     for (room, rows) in rooms {
-        let mode = deps.response_mode(tenant.id, room).await?;
+        let mode = response_mode(&managed, room);
         let (batches, alone) = plan(rows, &tenant, mode, now);
         apart.extend(alone);
         let mut conflicts = Vec::new();
@@ -142,11 +138,7 @@ fn plan(
 /// What a step does to the ledger.
 fn change_of(booking: &Booking, step: &Step) -> SlotChange {
     let claim = match step {
-        Step::Put(order) => Some(LedgerSlot {
-            holder: booking.key,
-            booking: booking.id,
-            interval: order.spec.facts.interval,
-        }),
+        Step::Put(order) => Some(order.slot()),
         Step::InSync | Step::Busy(_) | Step::Refuse(_) | Step::Cancel => None,
     };
     let stale = booking.confirmed().map(|held| held.interval).into_iter().collect();

@@ -39,8 +39,7 @@ impl Batch<'_> {
                 "Graph returned an older version than the stored one",
             ));
         }
-        let is_part = matches!(event.kind, EventKind::Occurrence | EventKind::Exception);
-        if let Some(master) = event.series_master.as_ref().filter(|_| is_part)
+        if let Some(master) = event.master()
             && let Some(master) = self.read_master(item, master).await?
         {
             return self.follow_master(item, stored, master).await;

@@ -126,14 +126,11 @@ impl Batch<'_> {
     ) -> Result<SeriesInstances, JobError> {
         let now = self.deps.clock.now();
         let window = (now, until);
-        let listed = self.item_graph(item).instances(item.mailbox, &item.event, window).await?;
+        let mut listed = self.item_graph(item).instances(item.mailbox, &item.event, window).await?;
         if master.cancelled {
             // What is not listed has ended with the series; an exception may have stayed.
             return Ok(listed);
         }
-        let SeriesInstances { mut events, mut is_complete } = listed;
-        let is_listed =
-            |start: Timestamp| events.iter().any(|event| event.original_start() == Some(start));
         let own = self.copy_key(item);
         let is_here = |booking: &Booking| booking.copies.both().any(|copy| copy.key == own);
         let mut missing: Vec<(Timestamp, Timestamp)> = stored
@@ -141,7 +138,9 @@ impl Batch<'_> {
             .values()
             .flatten()
             .filter(|(booking, _)| is_here(booking))
-            .filter(|(booking, _)| booking.key.original_start.is_some_and(|at| !is_listed(at)))
+            .filter(|(booking, _)| {
+                booking.key.original_start.is_some_and(|at| listed.date(at).is_none())
+            })
             .filter_map(|(booking, _)| booking.wanted_interval())
             .filter(|interval| !interval.is_over(now) && interval.start() < until)
             .map(|interval| (interval.start(), interval.end()))
@@ -151,14 +150,14 @@ impl Batch<'_> {
         for span in together(missing) {
             let graph = self.item_graph(item);
             let found = graph.search_instances(item.mailbox, &item.event, span).await?;
-            is_complete &= found.is_complete;
+            listed.is_complete &= found.is_complete;
             for event in found.events {
-                if !events.iter().any(|known| known.id == event.id) {
-                    events.push(event);
+                if !listed.events.iter().any(|known| known.id == event.id) {
+                    listed.events.push(event);
                 }
             }
         }
-        Ok(SeriesInstances { events, is_complete })
+        Ok(listed)
     }
 
     /// The master of the series that `item` is a date of; `None` where this calendar has none: its owner

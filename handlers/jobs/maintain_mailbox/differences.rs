@@ -11,7 +11,7 @@ use crate::{
         keys::{Digest, DigestKey},
         mailbox::Drift,
     },
-    graph::{CopySnapshot, Event, EventKind},
+    graph::{CopySnapshot, Event},
     messages::Origin,
     store::appointments::{AppointmentCopy, OccurrenceDigest},
 };
@@ -58,10 +58,8 @@ impl<'a> Differences<'a> {
     /// An event of the calendar, and what it says of managed rooms, if it holds any.
     pub(super) fn add(&mut self, event: &Event, present: Option<&CopySnapshot>) {
         let present = present.map(|copy| copy.change_digest(self.key));
-        let is_part = matches!(event.kind, EventKind::Occurrence | EventKind::Exception);
         let own = self.key.event(&event.id);
-        if let Some(master) = event.series_master.as_ref()
-            && is_part
+        if let Some(master) = event.master()
             && !self.stored.contains_key(&own)
         {
             return self.add_date(event, master, present);

@@ -6,10 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Deps, delete_booking};
 use crate::{
     domain::keys::SeriesKey,
-    store::{
-        StoreError,
-        due::{DueEntry, DuePurpose, DueSubject},
-    },
+    store::{StoreError, due::DueEntry},
 };
 
 /// Deletes the dates that are over, and has the rest looked at in time. Whether any was deleted.
@@ -35,8 +32,7 @@ pub(super) async fn purge_series(
     if let Some(next) = rest.iter().map(|(booking, _)| booking.purge_due).min() {
         // The entry that has come is removed by its instant, which has milliseconds and no more.
         let at = next.max(due + SignedDuration::from_millis(1));
-        let next = DueEntry::new(DuePurpose::Purge, at, DueSubject::Series(key));
-        deps.due.upsert(&next).await?;
+        deps.due.upsert(&DueEntry::purge(key, at)).await?;
     }
     for (booking, etag) in &over {
         delete_booking(deps, booking.key, booking, etag).await?;

@@ -6,8 +6,8 @@ use crate::{
     domain::ids::TenantId,
     jobs::runner::job::Job,
     messages::{
-        BookingJob, BookingTask, EventChange, EventChanges, JobMeta, MailboxTask, MailboxTaskKind,
-        MailboxTasks, SeriesJob, TenantTask,
+        BookingTask, EventChange, EventChanges, JobMeta, MailboxTask, MailboxTaskKind,
+        MailboxTasks, TenantTask,
     },
 };
 
@@ -70,24 +70,15 @@ impl JobItem for BookingTask {
     type Message = Self;
 
     fn meta(&self) -> JobMeta {
-        match self {
-            Self::One(job) => job.meta,
-            Self::Series(job) => job.meta,
-        }
+        self.meta()
     }
 
     fn requeue(&self, _: TenantId, meta: JobMeta) -> Self {
-        match *self {
-            Self::One(job) => BookingJob { meta, ..job }.into(),
-            Self::Series(job) => SeriesJob { meta, ..job }.into(),
-        }
+        self.with_meta(meta)
     }
 
     fn due(&self) -> Option<Timestamp> {
-        match self {
-            Self::One(job) => job.due,
-            Self::Series(job) => job.due,
-        }
+        self.due()
     }
 
     fn is_retried_by_due_entry(&self) -> bool {

@@ -15,20 +15,20 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use self::publish::CallResults;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{
-        appointment::CopyLocation,
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
         retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
-        tenant::policy::ResponseMode,
+        tenant::policy::{ResponseMode, response_mode},
     },
     graph::{Graph, TenantGraph},
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{BookingJob, BookingTask, EventChanges, JobMeta, Origin},
+    messages::{BookingJob, BookingTask, JobMeta},
     store::{
         appointments::Appointments,
         bookings::Bookings,
@@ -97,8 +97,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         return Ok(vec![Enqueue::now(Job::CreateBooking(job.into()))]);
     }
     let rooms = deps.rooms.list(tenant.id).await?;
-    let room = rooms.iter().find(|room| room.id == job.key.room);
-    let response_mode = room.map(|room| room.response_mode);
+    let response_mode = response_mode(&rooms, job.key.room);
     let is_new = job.due.is_none() && job.meta.is_first_try();
     if is_new && booking.is_publish_retried(response_mode, deps.clock.now()) {
         return Err(JobError::Discard("another job tries to publish the same again"));
@@ -114,9 +113,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         room_response: None,
         organizer_outcome: None,
         unconfirmed: booking.unconfirmed,
-        refused: false,
-        refetch: Vec::new(),
-        not_found: Vec::new(),
+        results: CallResults::default(),
     };
     let published = publisher.publish(booking.clone(), etag).await;
     published.map_err(|error| keep_one_chain(deps, job.due, &booking, error))
@@ -173,12 +170,7 @@ struct Publisher<'a> {
     organizer_outcome: Option<PublishedOutcome>,
     /// See [`Booking::unconfirmed`].
     unconfirmed: Option<PublishedOutcome>,
-    /// Whether Graph refused a write.
-    refused: bool,
-    /// The copies that must be read again.
-    refetch: Vec<CopyLocation>,
-    /// The copies that a write did not find.
-    not_found: Vec<CopyLocation>,
+    results: CallResults,
 }
 
 /// What was written to the row, and the instants of the due entries that are left to remove.
@@ -200,7 +192,7 @@ impl Publisher<'_> {
         if (booking.copies.times_differ() || booking.needs_reading()) && self.job.due.is_some() {
             for copy in booking.copies.both() {
                 let tenant = self.job.key.tenant;
-                self.refetch.extend(self.deps.appointments.locate(tenant, copy).await?);
+                self.results.refetch.extend(self.deps.appointments.locate(tenant, copy).await?);
             }
         }
         let work = self.publish_outcome(&booking);
@@ -217,13 +209,8 @@ impl Publisher<'_> {
         };
         result?;
         let tenant = self.job.key.tenant;
-        let meta = || JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
-        let refetch = self.refetch.iter().map(|at| EventChanges::refetch(tenant, [at], meta()));
-        let not_found = self
-            .not_found
-            .iter()
-            .map(|at| EventChanges::refetch(tenant, [at], meta()).because(Origin::NotFound));
-        let mut next: Vec<Enqueue> = refetch.chain(not_found).map(Enqueue::now).collect();
+        let meta = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
+        let mut next: Vec<Enqueue> = self.results.into_jobs(tenant, meta).collect();
         if more {
             next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job }.into())));
         }
@@ -324,7 +311,7 @@ impl Publisher<'_> {
         }
         row.published.room = self.room_response.or(row.published.room);
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
-        row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
+        row.publish_failed = self.results.refused.then(|| row.pending(self.response_mode));
         let mut watched_by = None;
         if self.is_settled(&row) {
             (watched_by, row.unsettled_since) = (row.unsettled_due.take(), None);

@@ -1,7 +1,7 @@
 //! What is written to Outlook: the room's answer to the organizer, and our property on the
 //! organizer's copy.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Deps, Publisher};
@@ -12,16 +12,17 @@ use crate::{
         ids::{MailboxId, TenantId},
     },
     graph::{GraphError, PropertyId},
-    jobs::runner::job::JobError,
+    jobs::runner::job::{Enqueue, JobError},
+    messages::{EventChanges, JobMeta, Origin},
 };
 
 /// When to look again for a room's copy that has not arrived yet.
-pub(super) const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
+const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
 /// How often a job does so.
-pub(super) const MAX_COPY_DEFERRALS: u32 = 4;
+const MAX_COPY_DEFERRALS: u32 = 4;
 /// How often a chain of jobs may have led back to an earlier step when a copy that is not found is read
 /// again: a chain that began with reading the holder of a room has done so once.
-pub(super) const MAX_RETURNS: u32 = 1;
+const MAX_RETURNS: u32 = 1;
 
 /// Whether our property is written to the copy in an organizer's mailbox.
 pub(super) enum MailboxStatus {
@@ -30,6 +31,47 @@ pub(super) enum MailboxStatus {
     Inactive,
     /// Nothing is known of the mailbox any more, so there is nobody to tell.
     Unknown,
+}
+
+/// What a worker's calls to Outlook leave to do.
+#[derive(Default)]
+pub(super) struct CallResults {
+    /// Whether Graph refused a write.
+    pub(super) refused: bool,
+    /// The copies that must be read again.
+    pub(super) refetch: Vec<CopyLocation>,
+    /// The copies that a write did not find.
+    not_found: Vec<CopyLocation>,
+}
+
+impl CallResults {
+    /// The write found no such copy: the fetch finds out what became of it, and the calendar decides,
+    /// because a deleted event may still be served. Where it leads here again and again, the calendar
+    /// has the copy and Graph refuses to write it.
+    pub(super) fn reread_missing(
+        &mut self,
+        copy: CopyLocation,
+        meta: &JobMeta,
+    ) -> Result<(), JobError> {
+        if meta.returns <= MAX_RETURNS && meta.attempts == 0 {
+            self.not_found.push(copy);
+            return Ok(());
+        }
+        self.refused = true;
+        Err(JobError::fail("Graph returns the event but does not find it for a write"))
+    }
+
+    /// The reads that follow.
+    pub(super) fn into_jobs(
+        self,
+        tenant: TenantId,
+        meta: JobMeta,
+    ) -> impl Iterator<Item = Enqueue> {
+        let read = move |at: CopyLocation| EventChanges::refetch(tenant, [&at], meta);
+        let not_found = self.not_found.into_iter();
+        let not_found = not_found.map(move |at| read(at).because(Origin::NotFound));
+        self.refetch.into_iter().map(read).chain(not_found).map(Enqueue::now)
+    }
 }
 
 impl Deps {
@@ -68,7 +110,7 @@ impl Publisher<'_> {
         match self.deps.mailbox_status(tenant, at.mailbox).await? {
             MailboxStatus::Active => {}
             MailboxStatus::Inactive => {
-                self.refetch.push(at);
+                self.results.refetch.push(at);
                 return Ok(());
             }
             MailboxStatus::Unknown => {
@@ -88,12 +130,12 @@ impl Publisher<'_> {
         if !written.as_ref().is_err_and(GraphError::may_have_taken_effect) {
             self.unconfirmed = before;
         }
-        self.refused |= written.is_err();
+        self.results.refused |= written.is_err();
         if written? {
             (self.organizer_outcome, self.unconfirmed) = (Some(published), None);
             return Ok(());
         }
-        self.reread_missing(at)
+        self.results.reread_missing(at, &self.job.meta)
     }
 
     async fn respond_for_room(
@@ -116,46 +158,34 @@ impl Publisher<'_> {
                         self.room_response = Some(response);
                         return Ok(());
                     }
-                    return Err(self.copy_pending());
+                    return Err(copy_pending(self.job.due, &self.job.meta));
                 };
                 let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
                 if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
                     // The copy is read first: it may still be for a time that is no longer wanted.
-                    self.refetch.push(CopyLocation { mailbox: room, event });
+                    self.results.refetch.push(CopyLocation { mailbox: room, event });
                     return Ok(());
                 }
                 event
             }
         };
         let answered = self.graph.respond_to_invitation(room, &event, response.response).await;
-        self.refused |= answered.is_err();
+        self.results.refused |= answered.is_err();
         if answered? {
             self.room_response = Some(response);
             return Ok(());
         }
-        self.reread_missing(CopyLocation { mailbox: room, event })
+        self.results.reread_missing(CopyLocation { mailbox: room, event }, &self.job.meta)
     }
+}
 
-    /// The write found no such copy: the fetch finds out what became of it, and the calendar decides,
-    /// because a deleted event may still be served. Where it leads here again and again, the calendar
-    /// has the copy and Graph refuses to write it.
-    fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
-        if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
-            self.not_found.push(copy);
-            return Ok(());
-        }
-        self.refused = true;
-        Err(JobError::fail("Graph returns the event but does not find it for a write"))
+/// The job waits for a while and then leaves it to the due entry: the entry's own job would only wait
+/// beside it.
+pub(super) fn copy_pending(due: Option<Timestamp>, meta: &JobMeta) -> JobError {
+    if due.is_none() && meta.deferrals < MAX_COPY_DEFERRALS {
+        return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
     }
-
-    /// The job waits for a while and then leaves it to the due entry: the entry's own job would
-    /// only wait beside it.
-    fn copy_pending(&self) -> JobError {
-        if self.job.due.is_none() && self.job.meta.deferrals < MAX_COPY_DEFERRALS {
-            return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
-        }
-        JobError::Discard("the room's copy has not arrived yet; the due entry will retry")
-    }
+    JobError::Discard("the room's copy has not arrived yet; the due entry will retry")
 }
 
 /// What the property says. Other programs read these words, so they are never renamed.

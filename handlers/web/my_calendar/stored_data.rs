@@ -3,9 +3,6 @@
 //! It is what came from the person's own calendar and what was decided about it. What others wrote
 //! about the same room stays with them.
 
-use std::collections::BTreeSet;
-
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -16,7 +13,7 @@ use crate::{
         appointment::{CopyKey, Facts, OrganizerCopy},
         booking::{Booking, BookingOutcome, ObservedState, RefusalReason},
         ids::{EventId, MailboxId, TenantId},
-        keys::{BookingKey, SeriesKey},
+        keys::BookingKey,
         mailbox::Drift,
         personal::Personal,
         tenant::{
@@ -164,9 +161,6 @@ impl PersonalDataExport {
     }
 }
 
-/// How many bookings are read at once.
-const CONCURRENT_READS: usize = 8;
-
 impl RequestContext<'_> {
     /// Everything that we store about the person. If some of it cannot be read there is an error: we
     /// never show a part.
@@ -198,24 +192,10 @@ impl RequestContext<'_> {
 
     /// The bookings that a copy leads to. One may be purged before the appointment that named it.
     async fn bookings_of(&self, copy: &AppointmentCopy) -> Result<Vec<Booking>, Error> {
-        let bookings = &self.deps.bookings;
-        let (dates, singles): (Vec<BookingKey>, Vec<BookingKey>) =
-            copy.bookings.iter().partition(|key| key.series().is_some());
-        let mut found: Vec<Booking> = stream::iter(singles)
-            .map(|key| async move { bookings.get(&key).await })
-            .buffered(CONCURRENT_READS)
-            .try_filter_map(async |found| Ok(found.map(|(booking, _)| booking)))
-            .try_collect()
-            .await?;
-        let series: BTreeSet<SeriesKey> = dates.iter().filter_map(BookingKey::series).collect();
-        let named: BTreeSet<BookingKey> = dates.into_iter().collect();
-        // All dates are one partition: a series of a thousand is read at once.
-        for series in series {
-            let rows = bookings.list_series(series).await?.into_iter();
-            let of_copy = rows.filter(|(booking, _)| named.contains(&booking.key));
-            found.extend(of_copy.map(|(booking, _)| booking));
-        }
-        Ok(found)
+        let mut found = self.deps.bookings.get_all(copy.bookings.iter().copied()).await?;
+        // Of an appointment of which more than one was asked for, others have come, too.
+        let named = copy.bookings.iter().filter_map(|key| found.remove(key).flatten());
+        Ok(named.map(|(booking, _)| booking).collect())
     }
 }
 

@@ -121,7 +121,6 @@ impl Reconciler<'_> {
         let (now, until) = (self.deps().clock.now(), self.deps().resync_horizon);
         let graph = self.batch.item_graph(self.item);
         let listed = graph.instances(mailbox, master, (now, now + until)).await?;
-        let is_there = listed.events.iter().any(|event| event.original_start() == Some(start));
-        Ok(is_there || !listed.is_complete)
+        Ok(listed.date(start).is_some() || !listed.is_complete)
     }
 }

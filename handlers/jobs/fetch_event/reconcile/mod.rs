@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use self::{invitation::UNSENT_HOLD, rows::RowReading};
 use super::{
@@ -29,7 +29,7 @@ use crate::{
         booking::Booking,
         ids::RoomId,
         keys::{BookingKey, Digest},
-        tenant::policy::ResponseMode,
+        tenant::policy::{ResponseMode, response_mode},
     },
     graph::CopySnapshot,
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
@@ -217,11 +217,10 @@ impl<'a> Reconciler<'a> {
             let Some((booking, _)) = row.as_ref().filter(|_| !report.held.contains_key(key)) else {
                 return true;
             };
-            let is_over = booking.copies.ends_at().unwrap_or(booking.purge_due) <= now;
             let wanted = booking.wanted_interval();
             let is_beyond = wanted.is_some_and(|interval| interval.start() >= dates.until);
             let is_unknown = !dates.is_complete && !report.lists(key);
-            let is_set_aside = is_over || is_beyond || is_unknown;
+            let is_set_aside = has_ended(booking, now) || is_beyond || is_unknown;
             if is_set_aside {
                 passed.push(*key);
             }
@@ -246,9 +245,8 @@ impl<'a> Reconciler<'a> {
         let mut changes = Vec::new();
         for (key, row) in &self.stored.bookings {
             let row = row.as_ref().map(|(booking, _)| booking);
-            let is_over = |row: &Booking| row.copies.ends_at().unwrap_or(row.purge_due) <= now;
             // Of a series what is over is not written any more; the rest of it is not over.
-            if key.original_start.is_some() && row.is_some_and(is_over) {
+            if key.original_start.is_some() && row.is_some_and(|row| has_ended(row, now)) {
                 self.passed.push(*key);
                 continue;
             }
@@ -348,7 +346,7 @@ impl<'a> Reconciler<'a> {
         let in_need =
             reconciled.iter().filter(|(booking, changed)| self.needs_job(booking, *changed));
         let subjects: BTreeMap<DueSubject, BookingKey> =
-            in_need.map(|(booking, _)| (DueSubject::of(booking.key), booking.key)).collect();
+            in_need.map(|(booking, _)| (DueSubject::from(booking.key), booking.key)).collect();
         for key in subjects.into_values() {
             next.push(Enqueue::now(Job::CreateBooking(BookingTask::of(key, self.new_meta()))));
         }
@@ -430,9 +428,13 @@ impl Reconciler<'_> {
 
 impl Reconciler<'_> {
     fn response_mode(&self, room: RoomId) -> Option<ResponseMode> {
-        let room = self.batch.rooms.iter().find(|managed| managed.id == room);
-        room.map(|room| room.response_mode)
+        response_mode(self.batch.rooms, room)
     }
+}
+
+/// Whether a date is over, however long its row is kept.
+fn has_ended(booking: &Booking, now: Timestamp) -> bool {
+    booking.copies.ends_at().unwrap_or(booking.purge_due) <= now
 }
 
 /// The other worker may have found that nothing has changed, and then the pointer is its only mark.

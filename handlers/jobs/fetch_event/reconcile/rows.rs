@@ -17,7 +17,7 @@ use crate::{
     store::{
         StoreError,
         bookings::BookingChange,
-        due::{DueEntry, DuePurpose, DueSubject},
+        due::{DueEntry, DueSubject},
         tables::{ETag, MAX_CONFLICT_RETRIES},
     },
 };
@@ -104,7 +104,7 @@ impl Reconciler<'_> {
             // have each other read without end.
             let changed = before.as_ref() != Some(&after);
             if changed || from.is_some() {
-                let subject = DueSubject::of(key);
+                let subject = DueSubject::from(key);
                 if !self.is_watched(&after, from) && self.needs_job(&after, true) {
                     let at = *checks.entry(subject).or_insert_with(|| self.next_check());
                     after.unsettled_due = Some(at);
@@ -127,8 +127,7 @@ impl Reconciler<'_> {
             reconciled.push((after, changed));
         }
         // The due entries come first, as with a single row.
-        let watch = |(subject, at)| DueEntry::new(DuePurpose::Unsettled, at, subject);
-        entries.extend(checks.into_iter().map(watch));
+        entries.extend(checks.into_iter().map(|(subject, at)| DueEntry::unsettled(subject, at)));
         deps.due.upsert_all(&entries).await?;
         match deps.bookings.write_all(changes).await {
             Err(error) if error.is_conflict() => Err(row_changed()),
@@ -138,7 +137,7 @@ impl Reconciler<'_> {
 
     /// Whether a due entry will look at the row; those of another key will not.
     fn is_watched(&self, booking: &Booking, from: Option<BookingKey>) -> bool {
-        let same_entry = |from| DueSubject::of(from) == DueSubject::of(booking.key);
+        let same_entry = |from| DueSubject::from(from) == DueSubject::from(booking.key);
         let now = self.deps().clock.now();
         from.is_none_or(same_entry) && booking.unsettled_due.is_some_and(|at| at > now)
     }
@@ -152,7 +151,7 @@ impl Reconciler<'_> {
                 continue;
             };
             let key = self.rekeyed.get(key).unwrap_or(key);
-            let next = planned.entry(DueSubject::of(*key)).or_insert(Timestamp::MAX);
+            let next = planned.entry(DueSubject::from(*key)).or_insert(Timestamp::MAX);
             *next = booking.purge_due.min(*next);
         }
         planned

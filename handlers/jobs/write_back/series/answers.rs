@@ -8,11 +8,8 @@ use crate::{
         ids::EventId,
         tenant::policy::ResponseMode,
     },
-    graph::{Event, EventKind, GraphError},
-    jobs::{
-        runner::job::JobError,
-        write_back::publish::{COPY_DELAY, MAX_COPY_DEFERRALS, MAX_RETURNS},
-    },
+    graph::{Event, EventKind, GraphError, SeriesInstances},
+    jobs::{runner::job::JobError, write_back::publish::copy_pending},
     store::bookings::VersionedBooking,
 };
 
@@ -43,7 +40,7 @@ impl SeriesPublisher<'_> {
         } else if accepts.is_empty() {
             // An exception has an answer of its own, which its organizer would wait for.
             if !self.decline_exceptions(&master, &parts).await? {
-                return self.reread_missing(master);
+                return self.results.reread_missing(master, &self.job.meta);
             }
             return self.answer_all(&master, MeetingResponse::Decline, parts).await;
         } else {
@@ -77,8 +74,7 @@ impl SeriesPublisher<'_> {
         }
         let listed = self.list_dates(master, &accepts).await?;
         let is_reached = |(row, _): &(Booking, RoomResponse)| {
-            let of_date = |event: &&Event| event.original_start() == row.key.original_start;
-            listed.iter().find(of_date).is_none_or(|event| event.kind != EventKind::Exception)
+            date_of(&listed, row).is_none_or(|event| event.kind != EventKind::Exception)
         };
         Ok(accepts.into_iter().partition(is_reached))
     }
@@ -90,7 +86,8 @@ impl SeriesPublisher<'_> {
         parts: &[(Booking, RoomResponse)],
     ) -> Result<bool, JobError> {
         let listed = self.list_dates(master, parts).await?;
-        let exceptions = listed.into_iter().filter(|event| event.kind == EventKind::Exception);
+        let exceptions =
+            listed.events.into_iter().filter(|event| event.kind == EventKind::Exception);
         for event in exceptions {
             let start = event.original_start();
             if parts.iter().any(|(row, _)| row.key.original_start == start) {
@@ -108,18 +105,18 @@ impl SeriesPublisher<'_> {
         &self,
         master: &CopyLocation,
         parts: &[(Booking, RoomResponse)],
-    ) -> Result<Vec<Event>, GraphError> {
+    ) -> Result<SeriesInstances, GraphError> {
         let intervals = parts.iter().filter_map(|(row, _)| row.shown_interval());
         let (starts, ends): (Vec<_>, Vec<_>) =
             intervals.map(|interval| (interval.start(), interval.end())).unzip();
         let Some(window) = starts.into_iter().min().zip(ends.into_iter().max()) else {
-            return Ok(Vec::new());
+            return Ok(SeriesInstances::default());
         };
         let (mailbox, event) = (master.mailbox, &master.event);
-        let mut listed = self.graph.instances(mailbox, event, window).await?.events;
-        let is_listed = |start| listed.iter().any(|event| event.original_start() == start);
-        if !parts.iter().all(|(row, _)| is_listed(row.key.original_start)) {
-            listed.extend(self.graph.search_instances(mailbox, event, window).await?.events);
+        let mut listed = self.graph.instances(mailbox, event, window).await?;
+        if !parts.iter().all(|(row, _)| date_of(&listed, row).is_some()) {
+            let found = self.graph.search_instances(mailbox, event, window).await?;
+            listed.events.extend(found.events);
         }
         Ok(listed)
     }
@@ -131,9 +128,9 @@ impl SeriesPublisher<'_> {
         of: Vec<(Booking, RoomResponse)>,
     ) -> Result<(), JobError> {
         let sent = self.graph.respond_to_invitation(master.mailbox, &master.event, response).await;
-        self.refused |= sent.is_err();
+        self.results.refused |= sent.is_err();
         if !sent? {
-            return self.reread_missing(master.clone());
+            return self.results.reread_missing(master.clone(), &self.job.meta);
         }
         self.responses.extend(of.into_iter().map(|(row, response)| (row.id, response)));
         Ok(())
@@ -150,27 +147,25 @@ impl SeriesPublisher<'_> {
         let mut pending = Ok(());
         // A series that Exchange has asked about again, though some of its dates are where they were.
         let (asked, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(row, response)| {
-            let is_it = |event: &&Event| event.original_start() == row.key.original_start;
             let is_like_series =
                 |event: &Event| event.kind == EventKind::Occurrence && event.shown_tentative;
             response.response == MeetingResponse::Accept
-                && listed.iter().find(is_it).is_some_and(is_like_series)
+                && date_of(&listed, row).is_some_and(is_like_series)
         });
         // Until the last date is decided the answer is not known: its job asks for this one again.
         if !asked.is_empty() && is_decided {
             self.answer_all(master, MeetingResponse::Accept, asked).await?;
         }
         for (row, response) in parts {
-            let is_it = |event: &&Event| event.original_start() == row.key.original_start;
-            match (listed.iter().find(is_it), response.response) {
+            match (date_of(&listed, &row), response.response) {
                 // Somebody else, or a worker before us, has declined it.
                 (None, MeetingResponse::Decline) => {}
                 (None, MeetingResponse::Accept) => {
                     if row.copies.room_copy().is_some() {
-                        self.refetch.push(master.clone());
+                        self.results.refetch.push(master.clone());
                     } else {
                         // The series was changed, and that has not come to the room.
-                        pending = Err(self.copy_pending());
+                        pending = Err(copy_pending(self.job.due, &self.job.meta));
                     }
                     continue;
                 }
@@ -179,7 +174,8 @@ impl SeriesPublisher<'_> {
                 (Some(event), response) => {
                     let at = CopyLocation { event: event.id.clone(), ..master.clone() };
                     if !self.respond(&at, response).await? {
-                        pending = pending.and(self.reread_missing(master.clone()));
+                        pending = pending
+                            .and(self.results.reread_missing(master.clone(), &self.job.meta));
                         continue;
                     }
                 }
@@ -195,7 +191,7 @@ impl SeriesPublisher<'_> {
         response: MeetingResponse,
     ) -> Result<bool, GraphError> {
         let sent = self.graph.respond_to_invitation(at.mailbox, &at.event, response).await;
-        self.refused |= sent.is_err();
+        self.results.refused |= sent.is_err();
         sent
     }
 
@@ -224,32 +220,20 @@ impl SeriesPublisher<'_> {
                 self.responses.extend(pending.iter().map(|(row, response)| (row.id, *response)));
                 return Ok(None);
             }
-            return Err(self.copy_pending());
+            return Err(copy_pending(self.job.due, &self.job.meta));
         };
         let at = CopyLocation { mailbox, event };
         let row = self.deps.mailboxes.get(self.job.key.tenant, mailbox).await?;
         if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
             // The copy is read first: it may still be for times that are no longer wanted.
-            self.refetch.push(at);
+            self.results.refetch.push(at);
             return Ok(None);
         }
         Ok(Some(at))
     }
+}
 
-    fn copy_pending(&self) -> JobError {
-        if self.job.due.is_none() && self.job.meta.deferrals < MAX_COPY_DEFERRALS {
-            return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
-        }
-        JobError::Discard("the room's copy has not arrived yet; the due entry will retry")
-    }
-
-    /// The write found no such copy: the fetch finds out what became of it.
-    pub(super) fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
-        if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
-            self.not_found.push(copy);
-            return Ok(());
-        }
-        self.refused = true;
-        Err(JobError::fail("Graph returns the event but does not find it for a write"))
-    }
+/// The date of a booking as the calendar has it.
+fn date_of<'a>(listed: &'a SeriesInstances, row: &Booking) -> Option<&'a Event> {
+    listed.date(row.key.original_start?)
 }

@@ -11,24 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{CONFLICT_BACKOFF, Deps, LEASE, PUBLISH_TIMEOUT, keep_one_chain};
+use super::{CONFLICT_BACKOFF, Deps, LEASE, PUBLISH_TIMEOUT, keep_one_chain, publish::CallResults};
 use crate::{
     base::invocation::Invocation,
     domain::{
-        appointment::CopyLocation,
         booking::{
             Booking, PublishLease, PublishedOutcome, RoomResponse,
             series::{is_open, is_series_decided, is_series_declined},
         },
         ids::{BookingId, RoomId},
-        tenant::policy::ResponseMode,
+        tenant::policy::{ResponseMode, response_mode},
     },
     graph::TenantGraph,
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
-    messages::{EventChanges, JobMeta, Origin, SeriesJob},
+    messages::{JobMeta, SeriesJob},
     store::{
         bookings::{BookingChange, VersionedBooking},
-        due::{DueEntry, DuePurpose, DueSubject},
+        due::DueEntry,
         tables::MAX_CONFLICT_RETRIES,
     },
 };
@@ -52,7 +51,7 @@ pub(super) async fn write_back_series(
     let managed = deps.rooms.list(tenant.id).await?;
     let (mut next, mut failed, mut settled) = (Vec::new(), None, Settled::default());
     for (room, rows) in rooms {
-        let mode = managed.iter().find(|managed| managed.id == room).map(|room| room.response_mode);
+        let mode = response_mode(&managed, room);
         let bookings = || rows.iter().map(|(booking, _)| booking);
         let is_ours = mode == Some(ResponseMode::RoombridgeDecides);
         if is_ours
@@ -78,9 +77,7 @@ pub(super) async fn write_back_series(
             responses: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             unconfirmed: BTreeMap::new(),
-            refused: false,
-            refetch: Vec::new(),
-            not_found: Vec::new(),
+            results: CallResults::default(),
         };
         let watched: Vec<Booking> = bookings().cloned().collect();
         match publisher.publish(rows, &mut settled).await {
@@ -102,8 +99,8 @@ async fn remove_checks(
     job: &SeriesJob,
     at: impl IntoIterator<Item = Timestamp>,
 ) -> Result<(), JobError> {
-    let entry = |at| DueEntry::new(DuePurpose::Unsettled, at, DueSubject::Series(job.key));
-    let entries: Vec<DueEntry> = at.into_iter().map(entry).collect();
+    let entries: Vec<DueEntry> =
+        at.into_iter().map(|at| DueEntry::unsettled(job.key, at)).collect();
     Ok(deps.due.remove_all(&entries).await?)
 }
 
@@ -152,12 +149,7 @@ struct SeriesPublisher<'a> {
     outcomes: BTreeMap<BookingId, PublishedOutcome>,
     /// See [`Booking::unconfirmed`].
     unconfirmed: BTreeMap<BookingId, Option<PublishedOutcome>>,
-    /// Whether Graph refused a write.
-    refused: bool,
-    /// The copies that must be read again.
-    refetch: Vec<CopyLocation>,
-    /// The copies that a write did not find.
-    not_found: Vec<CopyLocation>,
+    results: CallResults,
 }
 
 impl SeriesPublisher<'_> {
@@ -200,12 +192,9 @@ impl SeriesPublisher<'_> {
         }
         let (tenant, now) = (self.job.key.tenant, self.deps.clock.now());
         let meta = JobMeta::new(self.job.meta.correlation, now);
-        let read = |at: &CopyLocation| EventChanges::refetch(tenant, [at], meta);
         let mut asked = BTreeSet::new();
-        self.refetch.retain(|at| asked.insert(at.event.clone()));
-        let refetch = self.refetch.iter().map(read);
-        let not_found = self.not_found.iter().map(|at| read(at).because(Origin::NotFound));
-        Ok(refetch.chain(not_found).map(Enqueue::now).collect())
+        self.results.refetch.retain(|at| asked.insert(at.event.clone()));
+        Ok(self.results.into_jobs(tenant, meta).collect())
     }
 
     /// Each read of one copy also asks for a read of the other. Only the due entry knows when that request
@@ -221,7 +210,7 @@ impl SeriesPublisher<'_> {
         }
         for copy in copies.into_values() {
             let tenant = self.job.key.tenant;
-            self.refetch.extend(self.deps.appointments.locate(tenant, copy).await?);
+            self.results.refetch.extend(self.deps.appointments.locate(tenant, copy).await?);
         }
         Ok(())
     }
@@ -318,9 +307,8 @@ impl SeriesPublisher<'_> {
 
     async fn own_room(&self) -> Result<Vec<VersionedBooking>, JobError> {
         let now = self.deps.clock.now();
-        let mut rows = self.deps.bookings.list_series(self.job.key).await?;
-        rows.retain(|(row, _)| row.key.room == self.room && row.purge_due > now);
-        Ok(rows)
+        let mut rooms = self.deps.bookings.list_current_series(self.job.key, now).await?;
+        Ok(rooms.remove(&self.room).unwrap_or_default())
     }
 
     /// The row as it should be.
@@ -342,7 +330,7 @@ impl SeriesPublisher<'_> {
         }
         if row.publish_lease.take_if(|lease| lease.worker == self.id).is_some() {
             row.unconfirmed = self.unconfirmed.get(&row.id).copied().flatten();
-            row.publish_failed = self.refused.then(|| row.pending(self.mode));
+            row.publish_failed = self.results.refused.then(|| row.pending(self.mode));
         }
         if self.is_settled(&row) {
             watched.extend(row.unsettled_due.take());

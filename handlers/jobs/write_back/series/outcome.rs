@@ -37,7 +37,7 @@ impl SeriesPublisher<'_> {
         match self.deps.mailbox_status(tenant, at.mailbox).await? {
             MailboxStatus::Active => {}
             MailboxStatus::Inactive => {
-                self.refetch.push(at);
+                self.results.refetch.push(at);
                 return Ok(());
             }
             MailboxStatus::Unknown => {
@@ -54,12 +54,12 @@ impl SeriesPublisher<'_> {
         if !written.as_ref().is_err_and(GraphError::may_have_taken_effect) {
             self.unconfirmed = before;
         }
-        self.refused |= written.is_err();
+        self.results.refused |= written.is_err();
         if written? {
             self.confirm(pending);
             return Ok(());
         }
-        self.reread_missing(at)
+        self.results.reread_missing(at, &self.job.meta)
     }
 
     fn confirm(&mut self, published: Vec<(BookingId, PublishedOutcome)>) {
