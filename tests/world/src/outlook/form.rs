@@ -167,16 +167,16 @@ pub(super) struct MeetingAction {
 impl MeetingAction {
     /// Reads the form.
     pub(super) fn read(body: &[u8]) -> Self {
-        let mut deed = Self::default();
+        let mut action = Self::default();
         for (name, value) in url::form_urlencoded::parse(body).into_owned() {
             match name.as_str() {
-                "ical" => deed.ical = value,
-                "start" => deed.start = value.parse().ok(),
-                "room" => deed.room = value,
+                "ical" => action.ical = value,
+                "start" => action.start = value.parse().ok(),
+                "room" => action.room = value,
                 _ => {}
             }
         }
-        deed
+        action
     }
 }
 

@@ -1,5 +1,6 @@
 //! Outlook for somebody who tries Roombridge in a browser: calendars of everybody here, and the few things
-//! an organizer does with a meeting, a series, or one of its dates. Pages without a script, nobody signs in, all times are UTC.
+//! an organizer does with a meeting, a series, or one of its dates. Pages without a script, nobody signs in,
+//! all times are UTC.
 
 mod form;
 mod outlook_error;
@@ -12,10 +13,9 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use jiff::Timestamp;
 use roombridge::base::clock::Clock;
 
-use crate::exchange::{Exchange, ExchangeError, Mailbox, Meeting};
+use crate::exchange::{CopyView, Exchange, ExchangeError, Mailbox, Meeting};
 use form::{MeetingAction, MeetingForm};
 use outlook_error::OutlookError;
 
@@ -58,17 +58,24 @@ impl Outlook {
         if mailbox.is_room() { Err(OutlookError::RoomCannotOrganize(mailbox)) } else { Ok(mailbox) }
     }
 
-    /// What `owner` wants done with which meeting, and its start and end.
-    fn organized_meeting(
-        &self,
-        owner: &Mailbox,
-        deed: &MeetingAction,
-    ) -> Result<(Meeting, Timestamp, Timestamp), OutlookError> {
+    /// What the owner of the calendar `named` wants done with a meeting.
+    fn requested_change(&self, named: &str, form: &[u8]) -> Result<RequestedChange, OutlookError> {
+        let owner = self.organizer(named)?;
+        let action = MeetingAction::read(form);
         let gone = || OutlookError::NoMeeting(owner.clone());
-        let meeting = Meeting::organized_by(owner, &deed.ical).ok_or_else(gone)?;
-        let copy = meeting.copy_in(owner).filter(|copy| !copy.is_cancelled).ok_or_else(gone)?;
-        Ok((meeting, copy.start, copy.end))
+        let meeting = Meeting::organized_by(&owner, &action.ical).ok_or_else(gone)?;
+        let copy = meeting.copy_in(&owner).filter(|copy| !copy.is_cancelled).ok_or_else(gone)?;
+        Ok(RequestedChange { copy, meeting, action, owner })
     }
+}
+
+/// What an organizer wants done with a meeting.
+struct RequestedChange {
+    owner: Mailbox,
+    action: MeetingAction,
+    meeting: Meeting,
+    /// The meeting in the organizer's calendar.
+    copy: CopyView,
 }
 
 /// Back to the calendar, by GET.
@@ -122,12 +129,11 @@ async fn move_meeting(
     Path(mailbox): Path<String>,
     body: Bytes,
 ) -> Result<Response, OutlookError> {
-    let owner = outlook.organizer(&mailbox)?;
-    let deed = MeetingAction::read(&body);
-    let (meeting, start, end) = outlook.organized_meeting(&owner, &deed)?;
+    let RequestedChange { owner, action, meeting, copy } =
+        outlook.requested_change(&mailbox, &body)?;
     let times = || OutlookError::InvalidTimes(owner.clone());
-    let moved = deed.start.ok_or_else(times)?;
-    let until = moved.checked_add(end.duration_since(start)).map_err(|_| times())?;
+    let moved = action.start.ok_or_else(times)?;
+    let until = moved.checked_add(copy.end.duration_since(copy.start)).map_err(|_| times())?;
     meeting.move_to(moved, until).map_err(|error| match error {
         ExchangeError::CrossesNeighbour => times(),
         ExchangeError::NoMailbox | ExchangeError::NoCopy | ExchangeError::OwnMeeting => {
@@ -142,11 +148,10 @@ async fn change_room(
     Path(mailbox): Path<String>,
     body: Bytes,
 ) -> Result<Response, OutlookError> {
-    let owner = outlook.organizer(&mailbox)?;
-    let deed = MeetingAction::read(&body);
-    let (meeting, ..) = outlook.organized_meeting(&owner, &deed)?;
+    let RequestedChange { owner, action, meeting, .. } =
+        outlook.requested_change(&mailbox, &body)?;
     let colleagues = form::colleagues(&outlook.exchange, &owner);
-    let room = colleagues.iter().find(|one| one.is_room() && one.id() == deed.room);
+    let room = colleagues.iter().find(|one| one.is_room() && one.id() == action.room);
     let room = room.ok_or(OutlookError::NoCalendar)?;
     meeting.change_rooms(&[room]).map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
     Ok(redirect_to_calendar(&owner))
@@ -157,8 +162,7 @@ async fn cancel_meeting(
     Path(mailbox): Path<String>,
     body: Bytes,
 ) -> Result<Response, OutlookError> {
-    let owner = outlook.organizer(&mailbox)?;
-    let (meeting, ..) = outlook.organized_meeting(&owner, &MeetingAction::read(&body))?;
+    let RequestedChange { owner, meeting, .. } = outlook.requested_change(&mailbox, &body)?;
     meeting.cancel().map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
     Ok(redirect_to_calendar(&owner))
 }

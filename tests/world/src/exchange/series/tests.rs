@@ -72,16 +72,8 @@ fn every_pattern_of_graph_has_its_dates() {
     };
     let last = of(Pattern::AbsoluteMonthly(31), 4);
     assert_eq!(last, ["2026-11-30", "2026-12-31", "2027-01-31", "2027-02-28"], "the last day");
-    let every_day = [
-        Weekday::Monday,
-        Weekday::Tuesday,
-        Weekday::Wednesday,
-        Weekday::Thursday,
-        Weekday::Friday,
-        Weekday::Saturday,
-        Weekday::Sunday,
-    ];
-    let last = of(Pattern::RelativeMonthly(WeekIndex::Last, every_day.to_vec()), 2);
+    let every_day = Weekday::Monday.cycle_forward().take(7).collect();
+    let last = of(Pattern::RelativeMonthly(WeekIndex::Last, every_day), 2);
     assert_eq!(last, ["2026-11-30", "2026-12-31"]);
     let second = of(Pattern::RelativeMonthly(WeekIndex::Second, vec![Weekday::Friday]), 2);
     assert_eq!(second, ["2026-12-11", "2027-01-08"], "it may begin after its start");
