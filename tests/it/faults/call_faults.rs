@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use world::fault_injection::Fault;
+use world::fault_injection::{Call, Fault};
 use world::graph::{FaultOutcome, RequestFault as GraphFault};
 use world::microsoft::LOGIN_HOST;
 use world::test_world::TestWorld;
@@ -34,7 +34,7 @@ const GRAPH_CALLS: [(&str, &str); 13] = [
 /// How many calls there were, of each service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Calls {
-    pub(crate) tables: usize,
+    pub(crate) tables: Vec<Call>,
     pub(crate) queues: usize,
     pub(crate) graph: BTreeMap<(&'static str, &'static str), usize>,
     pub(crate) tokens: usize,
@@ -57,7 +57,7 @@ impl Calls {
         let counted: BTreeMap<_, _> = counted.into_iter().collect();
         assert_eq!(counted.values().sum::<usize>(), graph.requests().len(), "a call without name");
         Self {
-            tables: world.table_faults.count(),
+            tables: world.table_faults.calls(),
             queues: world.queue_faults.count(),
             graph: counted,
             tokens: tokens.load(Ordering::SeqCst),
@@ -65,7 +65,7 @@ impl Calls {
     }
 
     pub(super) fn since(mut self, before: Self) -> Self {
-        self.tables -= before.tables;
+        self.tables.drain(..before.tables.len());
         self.queues -= before.queues;
         self.tokens -= before.tokens;
         for (call, count) in &mut self.graph {
@@ -74,15 +74,19 @@ impl Calls {
         self
     }
 
-    /// Every one of these calls, failing before and failing after.
+    /// Every one of these calls, failing before and failing after. To a read it is the same.
     pub(crate) fn all_faults(&self) -> Vec<CallFault> {
         let mut all = Vec::new();
         for fault in [Fault::Before, Fault::After] {
-            all.extend((0..self.tables).map(|k| CallFault::Table(k, fault)));
+            let differs = |is_read: bool| fault == Fault::Before || !is_read;
+            let tables = self.tables.iter().enumerate();
+            let tables = tables.filter(|(_, call)| differs(call.is_read()));
+            all.extend(tables.map(|(k, _)| CallFault::Table(k, fault)));
             all.extend((0..self.queues).map(|k| CallFault::Queue(k, fault)));
             all.extend((0..self.tokens).map(|k| CallFault::Token(k, fault)));
             for ((method, template), count) in &self.graph {
-                all.extend((0..*count).map(|k| CallFault::Graph(method, template, k, fault)));
+                let count = if differs(*method == "GET") { *count } else { 0 };
+                all.extend((0..count).map(|k| CallFault::Graph(method, template, k, fault)));
             }
         }
         all
@@ -112,7 +116,7 @@ impl CallFault {
     /// Whether it happened, in a run with these calls.
     pub(super) fn has_happened(&self, world: &TestWorld, calls: &Calls) -> bool {
         match *self {
-            Self::Table(number, _) => calls.tables > number,
+            Self::Table(number, _) => calls.tables.len() > number,
             Self::Queue(number, _) => calls.queues > number,
             Self::Graph(..) => world.microsoft.graph.faults_triggered() == 1,
             Self::Token(number, _) => calls.tokens > number,

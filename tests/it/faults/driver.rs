@@ -23,7 +23,8 @@ pub(crate) enum Disturbance {
     /// Each once, and when all is done every message a second time, oldest first.
     DuplicatedAtEnd,
     /// Each once, but the work at this await point (counted from 1 over all of them) is dropped
-    /// there, as when its process is killed.
+    /// there, as when its process is killed. Where nothing was written since the point before, it is
+    /// not counted: a process that is killed at either leaves the same behind.
     DroppedAt(usize),
 }
 
@@ -32,6 +33,8 @@ pub(crate) struct Driver<'a> {
     world: &'a TestWorld,
     disturbance: Cell<Disturbance>,
     await_points: Cell<usize>,
+    /// How many writes there had been at the last of them.
+    writes: Cell<Option<usize>>,
     has_dropped: Cell<bool>,
     copies: RefCell<Vec<DequeuedMessage>>,
 }
@@ -43,6 +46,7 @@ impl<'a> Driver<'a> {
             world,
             disturbance: manner,
             await_points: points,
+            writes: Cell::new(None),
             has_dropped: cut,
             copies: RefCell::default(),
         }
@@ -139,9 +143,14 @@ impl<'a> Driver<'a> {
     /// Runs `work`, unless its await point is the one to be cut at: `None` then.
     async fn unless_dropped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        self.writes.set(None);
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending => {
+                let writes = Some(self.count_writes());
+                if self.writes.replace(writes) == writes {
+                    return Poll::Pending;
+                }
                 self.await_points.set(self.await_points.get() + 1);
                 if self.disturbance.get() == Disturbance::DroppedAt(self.await_points.get()) {
                     self.has_dropped.set(true);
@@ -152,5 +161,11 @@ impl<'a> Driver<'a> {
             }
         })
         .await
+    }
+
+    /// To tables, queues and Graph.
+    fn count_writes(&self) -> usize {
+        let TestWorld { table_faults, queue_faults, microsoft, .. } = self.world;
+        table_faults.count_writes() + queue_faults.count() + microsoft.graph.count_writes()
     }
 }

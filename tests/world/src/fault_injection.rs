@@ -28,6 +28,13 @@ pub struct Call {
     pub target: &'static str,
 }
 
+impl Call {
+    /// Whether it leaves the service as it was, so that a lost answer is like a call that never came.
+    pub fn is_read(&self) -> bool {
+        matches!(self.method, "get" | "scan")
+    }
+}
+
 /// The calls of several services in the order in which they came. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline(Arc<Mutex<Vec<String>>>);
@@ -77,6 +84,11 @@ impl FaultInjector {
     /// How many calls there were of `method`, failed ones included.
     pub fn count_of(&self, verb: &str) -> usize {
         self.state().calls.iter().filter(|call| call.method == verb).count()
+    }
+
+    /// How many calls there were so far that were no reads, failed ones included.
+    pub fn count_writes(&self) -> usize {
+        self.state().calls.iter().filter(|call| !call.is_read()).count()
     }
 
     /// Forgets all calls and all faults still to come.

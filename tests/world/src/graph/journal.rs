@@ -69,6 +69,13 @@ impl Graph {
         all.filter(|s| s.method == method && s.template == template).count()
     }
 
+    /// How many requests came that were no reads, inside batches or by themselves.
+    pub fn count_writes(&self) -> usize {
+        let state = self.lock();
+        let is_write = |s: &&RecordedRequest| s.method != "GET" && s.template != "/$batch";
+        state.journal.requests.iter().filter(is_write).count()
+    }
+
     /// How many HTTP requests came: inner requests of batches are not counted.
     pub fn http_requests(&self) -> usize {
         self.lock().journal.requests.iter().filter(|s| !s.in_batch).count()
