@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Booking, ObservedState, RefusalReason};
 use crate::domain::{
-    appointment::{DesiredState, EndReason, RoomCopy},
+    appointment::{DesiredState, EndReason, OrganizerCopy, RoomCopy},
     ids::hex,
     keys::Digest,
     tenant::policy::ResponseMode,
@@ -137,11 +137,22 @@ impl Booking {
 
     /// The outcome that the organizer's copy should carry and does not.
     pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
-        let event_digest = self.copies.organizer_copy()?.key.digest;
+        let event_digest = self.event_to_mark()?;
         let outcome = self.outcome()?;
         let outcome = PublishedOutcome { event_digest, outcome };
         let is_published = self.published.organizer == Some(outcome) && self.unconfirmed.is_none();
         (!is_published).then_some(outcome)
+    }
+
+    /// The event that says what became of the booking. A date that was called off has none any more, but the
+    /// series that counted it has.
+    fn event_to_mark(&self) -> Option<Digest> {
+        let copy = self.copies.organizer_copy().map(|copy| copy.key.digest);
+        let is_over =
+            matches!(self.copies.organizer, OrganizerCopy::Cancelled | OrganizerCopy::Gone);
+        let series =
+            self.published.organizer.filter(|_| is_over && self.key.original_start.is_some());
+        copy.or_else(|| series.map(|mark| mark.event_digest))
     }
 
     /// Whether the room has accepted what is asked of it now.

@@ -105,6 +105,7 @@ fn cancelled() -> Story {
         .then("that date alone is free")
         .aurora(&["1 Dec 09:00 Anna", "15 Dec 09:00 Anna"])
         .answers(1, 0)
+        .organizer_reads("booked 2 0")
 }
 
 fn cancelled_and_taken_by_another() -> Story {

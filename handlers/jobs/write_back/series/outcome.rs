@@ -26,10 +26,13 @@ impl SeriesPublisher<'_> {
             .filter(|(row, _)| row.publish_lease.is_some_and(|lease| lease.worker == self.id))
             .filter_map(|(row, _)| Some((row.id, row.pending_outcome()?)))
             .collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
         let copies = rows.iter().filter_map(|(row, _)| row.copies.organizer_copy());
-        let Some(copy) =
-            copies.max_by_key(|copy| copy.event.is_some()).filter(|_| !pending.is_empty())
-        else {
+        let Some(copy) = copies.max_by_key(|copy| copy.event.is_some()) else {
+            // All of the series was called off, and what it says with it.
+            self.confirm(pending);
             return Ok(());
         };
         let tenant = self.job.key.tenant;
