@@ -191,7 +191,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             due: DueEntries::new(self.tables()),
             claims: self.claims(),
-            system: Arc::new(BuiltInSystem::new(Ledger::new(self.tables()), self.clock())),
+            system: Arc::new(BuiltInSystem::new(Ledger::new(self.tables()))),
             clock: self.clock(),
             rng: self.rng(),
         }

@@ -41,7 +41,8 @@ pub trait BookingSystem: Send + Sync {
         order: &BookingOrder,
     ) -> Result<Option<String>, BookingSystemError>;
 
-    /// Makes the booking, or changes the one named by `order.previous`.
+    /// Makes the booking, or changes the one named by `order.previous`. Answers the system's own name for
+    /// it, or `None` where the answer does not prove that it has the booking.
     ///
     /// # Errors
     /// [`BookingSystemError`]; the booking may exist all the same.
@@ -49,24 +50,22 @@ pub trait BookingSystem: Send + Sync {
         &self,
         invocation: &Invocation,
         order: &BookingOrder,
-    ) -> Result<(), BookingSystemError>;
+    ) -> Result<Option<String>, BookingSystemError>;
 
-    /// Makes or changes several bookings of one room, and looks each up: the system's own name for it, or
-    /// `None` of one that it accepted and does not return.
+    /// [`BookingSystem::put`], and a look where that proves nothing: `None` of a booking that was accepted
+    /// and is not returned.
     ///
     /// # Errors
-    /// [`BookingSystemError`]; any of them may exist all the same.
-    async fn put_all(
+    /// [`BookingSystemError`]; the booking may exist all the same.
+    async fn put_verified(
         &self,
         invocation: &Invocation,
-        orders: &[BookingOrder],
-    ) -> Result<Vec<Option<String>>, BookingSystemError> {
-        let mut references = Vec::with_capacity(orders.len());
-        for order in orders {
-            self.put(invocation, order).await?;
-            references.push(self.find(invocation, order).await?);
+        order: &BookingOrder,
+    ) -> Result<Option<String>, BookingSystemError> {
+        match self.put(invocation, order).await? {
+            Some(reference) => Ok(Some(reference)),
+            None => self.find(invocation, order).await,
         }
-        Ok(references)
     }
 
     /// Ends every booking made under `id` for this appointment and room; none is fine.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    event_changes::EventChanges,
+    event_changes::{EventChange, EventChanges, Origin},
     message::{JobMeta, Message},
     tasks::{BookingTask, MailboxTasks, TenantTask, TenantTaskKind},
 };
@@ -134,6 +134,23 @@ impl Enqueue {
     /// To be done in a while.
     pub fn later(job: impl Into<Job>, delay: Duration) -> Self {
         Self { job: job.into(), delay }
+    }
+
+    /// The event, if all it asks for is our own read of one after this delay.
+    pub fn refetched_event(&self, delay: Duration) -> Option<&EventChange> {
+        match &self.job {
+            Job::FetchEvent(EventChanges { items, .. }) if self.delay == delay => {
+                match &items[..] {
+                    [item] if item.origin == Origin::Refetch => Some(item),
+                    [..] => None,
+                }
+            }
+            Job::FetchEvent(_)
+            | Job::CreateBooking(_)
+            | Job::WriteBack(_)
+            | Job::MaintainMailbox(_)
+            | Job::MaintainTenant(_) => None,
+        }
     }
 
     /// Takes in `other`, where one message does what both ask for: the same booking to be made, or events

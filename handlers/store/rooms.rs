@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::tables::{KeyRange, RowChange, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::{
     base::{cache::Cache, clock::Clock},
@@ -14,6 +16,9 @@ use crate::{
         tenant::policy::Room,
     },
 };
+
+/// How old a map may be in which a room is not found.
+const UNKNOWN_ROOM_AGE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The room maps. Clones share what was read lately.
 #[derive(Debug, Clone)]
@@ -36,11 +41,21 @@ impl RoomMap {
         }
     }
 
+    /// The same, for a room that is not in [`RoomMap::list`]: another process may have added it. As they were
+    /// at most 5 s ago, because a tenant may have any number of rooms that are not managed.
+    pub async fn list_newer(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+        match self.cache.get_younger(&tenant, UNKNOWN_ROOM_AGE) {
+            Some(rooms) => Ok(rooms),
+            None => self.list_uncached(tenant).await,
+        }
+    }
+
     /// The tenant's rooms as they are, ordered by id.
     pub async fn list_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+        let begun = self.cache.begin_read();
         let rooms = self.table.values(&KeyRange::single_partition(partition(tenant))).await?;
         let rooms: Arc<[Room]> = rooms.into();
-        self.cache.insert(tenant, Arc::clone(&rooms));
+        self.cache.insert_read(begun, tenant, Arc::clone(&rooms));
         Ok(rooms)
     }
 
@@ -73,8 +88,6 @@ fn row_key(tenant: TenantId, room: RoomId) -> RowKey {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
-
-    use jiff::SignedDuration;
 
     use super::*;
     use crate::{

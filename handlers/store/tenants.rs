@@ -80,12 +80,13 @@ impl Tenants {
 
     /// The tenant as it is.
     pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let begun = self.cache.begin_read();
         let Some((tenant, _)) = self.table.read(&row_key(id)).await? else {
             self.cache.invalidate(&id);
             return Ok(None);
         };
         if tenant.state.is_active() {
-            self.cache.insert(id, tenant.clone());
+            self.cache.insert_read(begun, id, tenant.clone());
         } else {
             self.cache.invalidate(&id);
         }

@@ -56,7 +56,7 @@ pub struct CopyLocation {
 }
 
 /// Names a copy, and finds its row in `Appointments`, without telling the event's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CopyKey {
     pub mailbox: MailboxId,
     /// The event's id, see [`DigestKey::event`].

@@ -216,6 +216,13 @@ impl Event {
         }
     }
 
+    /// Whether something is invited that is no person and none of `rooms`.
+    pub fn invites_other_resource(&self, rooms: &[Room]) -> bool {
+        let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
+        let mut resources = self.attendees().iter().filter(|attendee| attendee.is_resource);
+        resources.any(|resource| !resource.address.as_ref().is_some_and(is_room))
+    }
+
     /// Whether `room`'s own entry on the list says that it declined.
     pub fn is_declined_by(&self, room: &Room) -> bool {
         self.entries_of(room).any(|own| own.response.reveal() == "declined")

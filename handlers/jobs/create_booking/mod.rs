@@ -110,6 +110,11 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
     Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
 }
 
+/// A system that accepts a call may still not have the booking.
+fn not_returned() -> JobError {
+    JobError::fail("the booking system accepted the booking but does not return it")
+}
+
 /// Follows with write-back, under the correlation of the change that it will publish.
 fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
@@ -168,13 +173,7 @@ impl BookingWorker<'_> {
         let found = if taken_over { system.find(self.invocation, &order).await? } else { None };
         let reference = match found {
             Some(reference) => reference,
-            None => {
-                system.put(self.invocation, &order).await?;
-                // A system that accepts a call may still not have the booking.
-                system.find(self.invocation, &order).await?.ok_or_else(|| {
-                    JobError::fail("the booking system accepted the booking but does not return it")
-                })?
-            }
+            None => system.put_verified(self.invocation, &order).await?.ok_or_else(not_returned)?,
         };
         Ok(order.confirmed(reference))
     }

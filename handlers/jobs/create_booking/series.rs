@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{CONFLICT_BACKOFF, Deps, LEASE};
+use super::{CONFLICT_BACKOFF, Deps, LEASE, not_returned};
 use crate::{
     base::invocation::Invocation,
     booking::SlotChange,
@@ -242,13 +242,10 @@ impl SeriesWorker<'_> {
                 Step::InSync | Step::Busy(_) => {}
             }
         }
-        let references = system.put_all(self.invocation, &orders).await?;
         let mut confirmed = BTreeMap::new();
-        for (order, reference) in orders.into_iter().zip(references) {
-            let reference = reference.ok_or_else(|| {
-                JobError::fail("the booking system accepted the booking but does not return it")
-            })?;
-            confirmed.insert(order.id, order.confirmed(reference));
+        for order in orders {
+            let reference = system.put_verified(self.invocation, &order).await?;
+            confirmed.insert(order.id, order.confirmed(reference.ok_or_else(not_returned)?));
         }
         Ok(confirmed)
     }

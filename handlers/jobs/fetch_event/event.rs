@@ -60,6 +60,9 @@ impl Batch<'_> {
         let snapshot = CopySnapshot::from_event(&event, stored.calendar, self.rooms, now)
             .map_err(|reason| stored.why_skipped(reason))?;
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
+            if snapshot.role == CopyRole::Organizer && event.invites_other_resource(self.rooms) {
+                self.retry_if_new(|rooms| !event.match_rooms(rooms).rooms.is_empty()).await?;
+            }
             return Err(JobError::Discard("no managed room"));
         }
         if !snapshot.rooms.is_empty() && event.ical_uid.is_none() {

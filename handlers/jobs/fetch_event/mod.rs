@@ -16,6 +16,8 @@
 //! In a rehearsal nothing is read and nothing is booked. What a withdrawn mailbox had said is
 //! forgotten all the same.
 
+mod booking_rows;
+mod comparisons;
 mod content;
 mod dedup;
 mod event;
@@ -62,12 +64,17 @@ use crate::{
     },
 };
 
+use booking_rows::BookingRows;
+use comparisons::Comparisons;
 use dedup::DedupSession;
 
 pub use dedup::DedupCache;
 
 /// How long Graph is given to catch up when it returns an older version than the stored one.
 const CATCH_UP_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// When the copy of a room is read that was added a moment ago.
+const NEW_ROOM_DELAY: SignedDuration = SignedDuration::from_secs(1);
 
 /// What the function needs.
 #[derive(Clone)]
@@ -108,7 +115,16 @@ impl QueueJob for Deps {
             match load_tenant(self, tenant).await {
                 Ok((tenant, rooms, digest_key)) => {
                     let (tenant, rooms, digest_key) = (&tenant, &rooms, &digest_key);
-                    let batch = Batch { deps: self, invocation, tenant, rooms, digest_key };
+                    let (booking_rows, comparisons) = Default::default();
+                    let batch = Batch {
+                        deps: self,
+                        invocation,
+                        tenant,
+                        rooms,
+                        digest_key,
+                        booking_rows,
+                        comparisons,
+                    };
                     let handled;
                     (handled, notified) = batch.run(items, &mut dedup).await;
                     outcomes.extend(handled);
@@ -182,6 +198,8 @@ struct Batch<'a> {
     tenant: &'a Tenant,
     rooms: &'a [Room],
     digest_key: &'a DigestKey,
+    booking_rows: BookingRows,
+    comparisons: Comparisons,
 }
 
 /// What is stored about an item before Graph is asked.
@@ -233,6 +251,7 @@ impl Batch<'_> {
             }
         }
         self.handle_with_graph(unread, dedup, &mut outcomes).await;
+        self.forget_answered_comparisons(&mut outcomes);
         self.wake_waiting_booking(&mut outcomes);
         self.renew_subscriptions(lost_keys, &mut outcomes);
         join_follow_ups(&mut outcomes);
@@ -360,6 +379,15 @@ impl Batch<'_> {
         self.graph(&self.item_invocation(item))
     }
 
+    /// Has the item tried again where our map of rooms is older than a room that it is about.
+    async fn retry_if_new(&self, is_in: impl FnOnce(&[Room]) -> bool) -> Result<(), JobError> {
+        let rooms = self.deps.rooms.list_newer(self.tenant.id).await?;
+        match is_in(&rooms) {
+            true => Err(JobError::retry_after(NEW_ROOM_DELAY, "the room is new")),
+            false => Ok(()),
+        }
+    }
+
     /// Checks that the mailbox still allows this item, and reads the rows that it may change.
     async fn load_stored_state(
         &self,
@@ -395,12 +423,13 @@ impl Batch<'_> {
             && mailbox.state.is_active()
             && !self.rooms.iter().any(|room| room.id == id)
         {
+            self.retry_if_new(|rooms| rooms.iter().any(|room| room.id == id)).await?;
             return Err(JobError::Discard("the room is not managed"));
         }
         let pointer = deps.appointments.get_with_etag(tenant.id, self.copy_key(item)).await?;
         let (pointer, pointer_etag) = pointer.unzip();
         let keys = pointer.iter().flat_map(|pointer| pointer.bookings.iter().copied());
-        let mut bookings = deps.bookings.get_all(keys).await?;
+        let mut bookings = self.booking_rows.get_all(&deps.bookings, keys).await?;
         bookings.retain(|key, _| calendar.concerns(key.room));
         let mailbox_state = mailbox.state;
         Ok(StoredState { calendar, mailbox_state, pointer, pointer_etag, bookings })

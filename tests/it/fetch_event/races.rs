@@ -2,24 +2,47 @@
 
 use futures::poll;
 use roombridge::domain::appointment::{DesiredState, EndReason};
-use roombridge::store::tables::Table;
+use roombridge::store::tables::{RowChange, Table};
 use world::exchange::RoomRules;
 
 use super::EVENT;
 use crate::TestResult;
-use crate::contoso::{Contoso, minutes, on_both, seconds};
+use crate::contoso::{Contoso, minutes, on_both, room_id, seconds};
 
 on_both!(a_new_copy_is_read_again_after_a_minute);
 
 async fn a_new_copy_is_read_again_after_a_minute(contoso: Contoso) -> TestResult {
     let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    contoso.run_for(seconds(50)).await;
+    contoso.run_for(seconds(45)).await;
     world.microsoft.graph.clear_requests();
     contoso.run_for(seconds(15)).await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
     contoso.run_for(minutes(9)).await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1, "once is enough");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_room_that_another_process_has_just_added_is_booked_at_once() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, borealis, world, .. } = &contoso;
+    let key = room_id(aurora)?.to_string();
+    let rows = contoso.rows(Table::Rooms).await?;
+    let aurora_row = rows.into_iter().find(|row| row.key.row == key).ok_or("it is managed")?;
+    let remove = vec![RowChange::Delete(aurora_row.key.clone(), None)];
+    world.raw_tables.apply(Table::Rooms, remove).await?;
+    contoso.run_for(minutes(2)).await;
+    // The handler reads its map, which lacks Aurora.
+    let other = contoso.meet(anna, ("11:00", "12:00"), borealis)?;
+    contoso.run_for(seconds(10)).await;
+    contoso.expect_booking(&other, borealis).await?;
+    world.raw_tables.apply(Table::Rooms, vec![RowChange::Insert(aurora_row)]).await?;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(seconds(10)).await;
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    assert!(booking.copies.organizer_copy().is_some(), "both copies were read");
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
     contoso.assert_healthy().await
 }
 

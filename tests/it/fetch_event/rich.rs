@@ -79,7 +79,7 @@ async fn a_room_is_booked_from_content_and_read_only_for_the_refetch_a_minute_la
     deliver_and_process_once(&contoso).await;
     contoso.expect_booking(&meeting, aurora).await?;
     assert_eq!(contoso.world.microsoft.graph.requests().len(), 0, "not one call");
-    contoso.run_for(seconds(50)).await;
+    contoso.run_for(seconds(45)).await;
     // Our answer and our property are two versions of Anna's copy notified at once: neither is
     // believed.
     assert_eq!(event_reads(&contoso), 1);

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::{invitation::UNSENT_HOLD, rows::RowReading};
 use super::{
     Batch, Deps, StoredState,
+    comparisons::COMPARE_DELAY,
     report::{CopyReport, ReportedDates},
 };
 use crate::{
@@ -38,10 +39,9 @@ use crate::{
 };
 
 /// When a copy that was read for the first time is read once more: a worker that was slower than a
-/// deletion must not bring an appointment back.
-const REFETCH_DELAY: Duration = Duration::from_secs(60);
-/// When the other copy is read after the two disagreed.
-const COMPARE_DELAY: Duration = Duration::from_secs(5);
+/// deletion must not bring an appointment back. A little sooner than tenant and rooms, which are kept for a
+/// minute, have to be read again.
+const REFETCH_DELAY: Duration = Duration::from_secs(50);
 /// The last time when the room's copy is read again that outlives the organizer's.
 const LAST_COMPARE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// When a copy is read again that another worker has read meanwhile.
@@ -186,7 +186,7 @@ impl<'a> Reconciler<'a> {
             }
             unread.retain(|key| !of_series(key));
         }
-        let rows = self.deps().bookings.get_all(unread).await?;
+        let rows = self.batch.booking_rows.get_all(&self.deps().bookings, unread).await?;
         let own = rows.into_iter().filter(|(key, _)| self.stored.calendar.concerns(key.room));
         self.stored.bookings.extend(own);
         for key in report.held.keys() {
@@ -326,6 +326,9 @@ impl<'a> Reconciler<'a> {
         }
         let mut next = self.next_jobs(&pointer, &reconciled);
         next.extend(self.reread_others(&pointer, &reconciled).await?);
+        if reconciled.iter().all(|(booking, _)| booking.copy_to_reread(pointer.role).is_none()) {
+            self.batch.comparisons.agree(copy);
+        }
         Ok(next)
     }
 
@@ -396,6 +399,7 @@ impl<'a> Reconciler<'a> {
                 false => &[COMPARE_DELAY],
             };
             let Some(other) = booking.copy_to_reread(pointer.role) else { continue };
+            self.batch.comparisons.ask(other.key);
             if !asked.insert((other.key.mailbox, other.key.digest, delays.len())) {
                 // Another date of the same series has it read.
                 continue;

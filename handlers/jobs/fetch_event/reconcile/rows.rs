@@ -16,7 +16,7 @@ use crate::{
     jobs::runner::job::JobError,
     store::{
         StoreError,
-        bookings::BookingChange,
+        bookings::{BookingChange, VersionedBooking},
         due::{DueEntry, DueSubject},
         tables::{ETag, MAX_CONFLICT_RETRIES},
     },
@@ -129,6 +129,7 @@ impl Reconciler<'_> {
         // The due entries come first, as with a single row.
         entries.extend(checks.into_iter().map(|(subject, at)| DueEntry::unsettled(subject, at)));
         deps.due.upsert_all(&entries).await?;
+        self.batch.booking_rows.forget();
         match deps.bookings.write_all(changes).await {
             Err(error) if error.is_conflict() => Err(row_changed()),
             written => Ok(written.map(|_| reconciled)?),
@@ -178,7 +179,10 @@ impl Reconciler<'_> {
                 return Ok(Some((booking, false)));
             }
             match self.save_booking(before.as_ref(), booking.clone(), etag).await {
-                Ok(()) => return Ok(Some((booking, true))),
+                Ok(written) => {
+                    self.batch.booking_rows.note(written);
+                    return Ok(Some((booking, true)));
+                }
                 Err(error) if error.is_conflict() && conflicts < MAX_CONFLICT_RETRIES => {}
                 Err(error) => return Err(error.into()),
             }
@@ -214,7 +218,7 @@ impl Reconciler<'_> {
         before: Option<&Booking>,
         mut after: Booking,
         etag: Option<ETag>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<VersionedBooking, StoreError> {
         let deps = self.deps();
         let now = deps.clock.now();
         if !self.is_watched(&after, None) && self.needs_job(&after, true) {
@@ -227,7 +231,7 @@ impl Reconciler<'_> {
         if purged_at != Some(after.purge_due) {
             deps.due.upsert(&DueEntry::purge(after.key, after.purge_due)).await?;
         }
-        match etag {
+        let etag = match etag {
             Some(etag) => deps.bookings.replace(&after, &etag).await?,
             None => deps.bookings.insert(&after).await?,
         };
@@ -235,7 +239,7 @@ impl Reconciler<'_> {
         if let Some(at) = purged_at.filter(|at| after.is_redacted() && *at != after.purge_due) {
             deps.due.remove(&DueEntry::purge(after.key, at)).await?;
         }
-        Ok(())
+        Ok((after, etag))
     }
 }
 
