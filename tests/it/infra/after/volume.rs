@@ -17,7 +17,7 @@ fn logged(world: &LocalWorld) -> (usize, usize) {
 
 /// Lines and bytes of a new booking until it is settled, and of an appointment without a room: what
 /// `docs/measurements.md` works out its volume of logs from.
-const BOOKING: (usize, usize) = (20, 10_253);
+const BOOKING: (usize, usize) = (16, 7_143);
 const APPOINTMENT: (usize, usize) = (3, 1_486);
 
 /// What was logged is what the estimate assumes, give or take a quarter.

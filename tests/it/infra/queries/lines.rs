@@ -241,7 +241,7 @@ fn fields_are_logged(lines: &[Value]) -> TestResult {
 fn words_are_said(lines: &[Value]) -> TestResult {
     let mut values: BTreeSet<&str> = BTreeSet::from([api_call::ALLOW_LIST]);
     for line in lines {
-        let of_calls = ["call.system", "call.method"];
+        let of_calls = ["call.system", "call.method", "function"];
         values.extend(of_calls.iter().filter_map(|field| line[*field].as_str()));
     }
     let written = written()?;
