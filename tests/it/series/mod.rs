@@ -7,6 +7,7 @@ mod checks;
 mod conflicts;
 mod exchange_decides;
 mod office;
+mod onboarding;
 mod one_date;
 mod patterns;
 mod people;
