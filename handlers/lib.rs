@@ -49,8 +49,8 @@
 //!    from the copy, and only then the message to the next function is sent.
 //! 4. [`jobs::create_booking`] asks [`domain::booking::Booking::next_step`] what is missing. It
 //!    saves the intent, claims the interval in the ledger ([`booking::LedgerClaims::claim`]), calls the
-//!    [`booking::BookingSystem`], reads the booking back, saves what it observed, releases what is
-//!    no longer used, clears the intent, and sends the next message.
+//!    [`booking::BookingSystem`], reads the booking back where the answer proves nothing, saves what
+//!    it observed, releases what is no longer used, clears the intent, and sends the next message.
 //! 5. [`jobs::write_back`] has the room accept or decline on its own copy, puts the outcome and the
 //!    match id into our extended property on Anna's copy, records what it published, and removes
 //!    the due entry: the booking is settled.

@@ -77,12 +77,15 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         ReadStart { changes: self.lock().changes }
     }
 
-    /// Remembers what was read, unless something has changed since the read began: it may be older.
+    /// Remembers what was read, unless something has changed since the read began: then it may be older, and
+    /// the next read decides.
     pub(crate) fn insert_read(&self, since: ReadStart, key: K, value: V) {
         let now = self.clock.now();
         let mut known = self.lock();
         if known.changes == since.changes {
             known.values.insert(key, (now, value));
+        } else {
+            known.values.remove(&key);
         }
     }
 

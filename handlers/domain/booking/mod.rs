@@ -293,9 +293,14 @@ impl Booking {
         self
     }
 
+    /// Whether the two copies disagree, so that one was read too early, or the words of one are missing.
+    pub fn is_contradictory(&self) -> bool {
+        self.copies.times_differ() || self.copies.room_remains() || self.needs_reading()
+    }
+
     /// The copy that was not read now, when the two disagree.
     pub fn copy_to_reread(&self, read: CopyRole) -> Option<&CopyRef> {
-        if !self.copies.times_differ() && !self.copies.room_remains() && !self.needs_reading() {
+        if !self.is_contradictory() {
             return None;
         }
         match read {

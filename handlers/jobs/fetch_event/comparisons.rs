@@ -42,11 +42,12 @@ impl Comparisons {
 impl Batch<'_> {
     /// Leaves out the reads that an item asked for before the copy's own item came.
     pub(super) fn forget_answered_comparisons(&self, outcomes: &mut [(EventChange, JobResult)]) {
-        let is_answered = |job: &Enqueue| {
-            let asked = job.refetched_event(COMPARE_DELAY);
-            asked.is_some_and(|item| self.comparisons.has_agreed(self.copy_key(item)))
-        };
-        for (_, result) in outcomes.iter_mut() {
+        for (item, result) in outcomes.iter_mut() {
+            let own = self.copy_key(item);
+            let is_answered = |job: &Enqueue| {
+                let asked = job.refetched_event(COMPARE_DELAY).map(|asked| self.copy_key(asked));
+                asked.is_some_and(|copy| copy != own && self.comparisons.has_agreed(copy))
+            };
             if let Ok(next) = result {
                 next.retain(|job| !is_answered(job));
             }

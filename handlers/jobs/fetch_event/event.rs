@@ -2,7 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::{Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler, report::CopyReport};
+use super::{
+    Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler, report::CopyReport, room_is_new,
+};
 use crate::{
     domain::{
         appointment::{CopyRole, Observation},
@@ -59,10 +61,8 @@ impl Batch<'_> {
         let now = self.deps.clock.now();
         let snapshot = CopySnapshot::from_event(&event, stored.calendar, self.rooms, now)
             .map_err(|reason| stored.why_skipped(reason))?;
+        self.require_known_rooms(stored.calendar, &event).await?;
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
-            if snapshot.role == CopyRole::Organizer && event.invites_other_resource(self.rooms) {
-                self.retry_if_new(|rooms| !event.match_rooms(rooms).rooms.is_empty()).await?;
-            }
             return Err(JobError::Discard("no managed room"));
         }
         if !snapshot.rooms.is_empty() && event.ical_uid.is_none() {
@@ -81,6 +81,21 @@ impl Batch<'_> {
         };
         let report = CopyReport::of_single(self, event, snapshot, subject.as_ref());
         Reconciler::new(self, item, stored).apply_copy(report).await
+    }
+
+    /// Has the item tried again where its organizer invites a room that our map does not have yet.
+    pub(super) async fn require_known_rooms(
+        &self,
+        calendar: CalendarOwner,
+        event: &Event,
+    ) -> Result<(), JobError> {
+        if calendar == CalendarOwner::Person && event.invites_other_resource(self.rooms) {
+            let rooms = self.deps.rooms.list_newer(self.tenant.id).await?;
+            if event.match_rooms(&rooms).rooms != event.match_rooms(self.rooms).rooms {
+                return Err(room_is_new());
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn handle_missing(

@@ -5,7 +5,7 @@
 //! that a slow worker cannot overwrite what a faster one has written. An event without a managed
 //! room leaves no trace.
 //!
-//! A copy that is read for the first time is read once more a minute later: its row had no ETag yet,
+//! A copy that is read for the first time is read once more within a minute: its row had no ETag yet,
 //! so a worker that was slower than a deletion could bring the appointment back for good. When the
 //! two copies name different times, the other one is read again as well: one of them was read too
 //! early.
@@ -167,6 +167,11 @@ fn add_job(result: &mut JobResult, job: Enqueue) {
     let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
     next.push(job);
     *result = Ok(next);
+}
+
+/// Another process has added the room since our map was read.
+fn room_is_new() -> JobError {
+    JobError::retry_after(NEW_ROOM_DELAY, "the room is new")
 }
 
 async fn load_tenant(
@@ -379,15 +384,6 @@ impl Batch<'_> {
         self.graph(&self.item_invocation(item))
     }
 
-    /// Has the item tried again where our map of rooms is older than a room that it is about.
-    async fn retry_if_new(&self, is_in: impl FnOnce(&[Room]) -> bool) -> Result<(), JobError> {
-        let rooms = self.deps.rooms.list_newer(self.tenant.id).await?;
-        match is_in(&rooms) {
-            true => Err(JobError::retry_after(NEW_ROOM_DELAY, "the room is new")),
-            false => Ok(()),
-        }
-    }
-
     /// Checks that the mailbox still allows this item, and reads the rows that it may change.
     async fn load_stored_state(
         &self,
@@ -423,13 +419,17 @@ impl Batch<'_> {
             && mailbox.state.is_active()
             && !self.rooms.iter().any(|room| room.id == id)
         {
-            self.retry_if_new(|rooms| rooms.iter().any(|room| room.id == id)).await?;
-            return Err(JobError::Discard("the room is not managed"));
+            let rooms = deps.rooms.list_uncached(tenant.id).await?;
+            return Err(match rooms.iter().any(|room| room.id == id) {
+                true => room_is_new(),
+                false => JobError::Discard("the room is not managed"),
+            });
         }
         let pointer = deps.appointments.get_with_etag(tenant.id, self.copy_key(item)).await?;
         let (pointer, pointer_etag) = pointer.unzip();
         let keys = pointer.iter().flat_map(|pointer| pointer.bookings.iter().copied());
-        let mut bookings = self.booking_rows.get_all(&deps.bookings, keys).await?;
+        let own = Some(self.copy_key(item));
+        let mut bookings = self.booking_rows.get_all(&deps.bookings, keys, own).await?;
         bookings.retain(|key, _| calendar.concerns(key.room));
         let mailbox_state = mailbox.state;
         Ok(StoredState { calendar, mailbox_state, pointer, pointer_etag, bookings })

@@ -46,6 +46,7 @@ impl Batch<'_> {
             Ok(snapshot) => snapshot.role,
             Err(reason) => return Err(stored.why_skipped(reason)),
         };
+        self.require_known_rooms(stored.calendar, &master).await?;
         let until = now + self.deps.resync_horizon;
         let listed = self.list_dates(item, &stored, &master, until).await?;
         let (mut occurrences, mut unreadable) = (Vec::new(), None);

@@ -1,7 +1,7 @@
 //! A calendar that is full of series when its owner agrees.
 
-use jiff::civil::Weekday;
 use jiff::Timestamp;
+use jiff::civil::Weekday;
 use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Oddities, Recurrence, Response};

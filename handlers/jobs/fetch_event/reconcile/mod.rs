@@ -186,7 +186,7 @@ impl<'a> Reconciler<'a> {
             }
             unread.retain(|key| !of_series(key));
         }
-        let rows = self.batch.booking_rows.get_all(&self.deps().bookings, unread).await?;
+        let rows = self.batch.booking_rows.get_all(&self.deps().bookings, unread, None).await?;
         let own = rows.into_iter().filter(|(key, _)| self.stored.calendar.concerns(key.room));
         self.stored.bookings.extend(own);
         for key in report.held.keys() {
@@ -326,7 +326,7 @@ impl<'a> Reconciler<'a> {
         }
         let mut next = self.next_jobs(&pointer, &reconciled);
         next.extend(self.reread_others(&pointer, &reconciled).await?);
-        if reconciled.iter().all(|(booking, _)| booking.copy_to_reread(pointer.role).is_none()) {
+        if !reconciled.iter().any(|(booking, _)| booking.is_contradictory()) {
             self.batch.comparisons.agree(copy);
         }
         Ok(next)
@@ -362,7 +362,7 @@ impl<'a> Reconciler<'a> {
             let recheck = EventChanges::refetch(self.batch.tenant.id, [&own], self.new_meta());
             next.push(Enqueue::later(recheck.because(Origin::Recheck), REFETCH_DELAY));
         } else if pointer.role == CopyRole::Organizer {
-            // Not at the first read: a minute later the room's copy has come in all but rare cases.
+            // Not at the first read: by the second the room's copy has come in all but rare cases.
             let followed = |booking: &&Booking| self.context(booking.key.room).room_followed;
             let uninvited = reconciled.iter().map(|(booking, _)| booking).filter(followed);
             let since = uninvited.filter_map(Booking::uninvited_since).min();

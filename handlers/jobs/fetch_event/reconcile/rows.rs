@@ -183,8 +183,12 @@ impl Reconciler<'_> {
                     self.batch.booking_rows.note(written);
                     return Ok(Some((booking, true)));
                 }
-                Err(error) if error.is_conflict() && conflicts < MAX_CONFLICT_RETRIES => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.batch.booking_rows.forget();
+                    if !error.is_conflict() || conflicts >= MAX_CONFLICT_RETRIES {
+                        return Err(error.into());
+                    }
+                }
             }
             let RowReading { key, reading, .. } = reading;
             row = self.deps().bookings.get(key).await?;
