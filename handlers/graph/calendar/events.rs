@@ -194,7 +194,7 @@ impl Event {
 
     /// Which of `rooms` are invited, and the people beside them. The only way to the addresses.
     pub fn match_rooms(&self, rooms: &[Room]) -> RoomMatch {
-        let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
+        let is_room = |address: &Personal| is_of_room(rooms, address);
         let organizer = self.organizer.clone().filter(|address| !is_room(address));
         let people = || self.attendees().iter().filter(|i| !i.is_resource);
         let addresses: BTreeSet<&Personal> = people()
@@ -218,9 +218,8 @@ impl Event {
 
     /// Whether something is invited that is no person and none of `rooms`.
     pub fn invites_other_resource(&self, rooms: &[Room]) -> bool {
-        let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
         let mut resources = self.attendees().iter().filter(|attendee| attendee.is_resource);
-        resources.any(|resource| !resource.address.as_ref().is_some_and(is_room))
+        resources.any(|it| !it.address.as_ref().is_some_and(|address| is_of_room(rooms, address)))
     }
 
     /// Whether `room`'s own entry on the list says that it declined.
@@ -333,6 +332,10 @@ fn attendee_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Persona
 fn response_text<'de, D: Deserializer<'de>>(from: D) -> Result<Personal, D::Error> {
     let status = Value::deserialize(from)?;
     Ok(Personal::new(status["response"].as_str().unwrap_or_default()))
+}
+
+fn is_of_room(rooms: &[Room], address: &Personal) -> bool {
+    rooms.iter().any(|room| room.has_address(address.reveal()))
 }
 
 fn is_resource<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,16 +26,20 @@ pub(super) struct Comparisons {
 impl Comparisons {
     /// Another copy disagrees with this one, so it is to be read (again).
     pub(super) fn ask(&self, copy: CopyKey) {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).remove(&copy);
+        self.lock().remove(&copy);
     }
 
     /// This copy was read, and no other has to be compared with it.
     pub(super) fn agree(&self, copy: CopyKey) {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).insert(copy);
+        self.lock().insert(copy);
     }
 
     fn has_agreed(&self, copy: CopyKey) -> bool {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).contains(&copy)
+        self.lock().contains(&copy)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<CopyKey>> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
