@@ -7,6 +7,7 @@ pub mod fault_injection;
 pub mod graph;
 pub mod host;
 pub mod key_vault;
+pub mod librebooking;
 pub mod local;
 pub mod log_capture;
 pub mod managed_identity;
