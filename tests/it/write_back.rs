@@ -1,12 +1,16 @@
 //! What Outlook shows of a booking: the room's answer, and the outcome on the organizer's copy.
 
+use std::sync::Arc;
+
+use jiff::civil::Weekday;
 use roombridge::queue::Queue;
+use roombridge::store::appointments::Appointments;
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Mailbox, Response};
+use world::exchange::{Invitation, Mailbox, Meeting, Recurrence, Response};
 use world::graph::Refusal;
 
-use crate::TestResult;
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
+use crate::{TestError, TestResult};
 
 const EVENT: &str = "/users/{id}/events/{id}";
 const ACCEPT: &str = "/users/{id}/events/{id}/accept";
@@ -200,6 +204,65 @@ async fn repeating_an_answer_whose_response_was_lost_does_no_harm() -> TestResul
         }
     }
     Ok(())
+}
+
+/// Anna has Aurora every Tuesday at nine, so many times.
+fn meet_on_tuesdays(contoso: &Contoso, count: u16) -> Result<Meeting, TestError> {
+    let (start, end) = (at("2026-12-01T09:00"), at("2026-12-01T10:00"));
+    let invitation = Invitation::new("Standup", start, end).room(&contoso.aurora);
+    let tuesdays = Recurrence::weekly(&[Weekday::Tuesday]).times(count);
+    Ok(contoso.tenant.meet(&contoso.anna, invitation.series(tuesdays))?)
+}
+
+#[tokio::test]
+async fn a_new_date_that_is_called_off_before_its_lost_answer_is_repeated_is_counted_no_more()
+-> TestResult {
+    use world::fault_injection::Fault;
+    use world::graph::{FaultOutcome, RequestFault};
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let series = meet_on_tuesdays(&contoso, 2)?;
+    contoso.run_for(minutes(5)).await;
+    world.microsoft.graph.plan_fault(RequestFault {
+        method: "PATCH",
+        template: EVENT,
+        nth: 1,
+        moment: Fault::After,
+        outcome: FaultOutcome::Broken,
+    });
+    series.repeat(Recurrence::weekly(&[Weekday::Tuesday]).times(3))?;
+    world.run_until_idle().await;
+    assert_eq!(world.microsoft.graph.faults_triggered(), 1);
+    let written = contoso.outcome_property(&series, anna, aurora)?.ok_or("written")?;
+    assert_eq!(written["dates"], 3, "though nobody knows");
+    series.occurrence(at("2026-12-15T09:00")).cancel()?;
+    contoso.run_for(minutes(15)).await;
+    let written = contoso.outcome_property(&series, anna, aurora)?.ok_or("written")?;
+    assert_eq!(written["dates"], 2);
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_date_that_is_called_off_settles_though_nothing_leads_to_its_series() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
+    for day in [1, 8] {
+        let (start, end) = (format!("2026-12-{day:02}T09:00"), format!("2026-12-{day:02}T10:00"));
+        contoso.meet(cleo, (&start, &end), aurora)?;
+    }
+    contoso.run_for(minutes(5)).await;
+    let series = meet_on_tuesdays(&contoso, 2)?;
+    contoso.run_for(minutes(5)).await;
+    series.occurrence(at("2026-12-08T09:00")).cancel()?;
+    run_until_write_back(&contoso).await;
+    for pointer in contoso.appointments(anna).await? {
+        let appointments = Appointments::new(Arc::clone(&world.raw_tables));
+        appointments.remove(pointer.tenant, pointer.copy_key()).await?;
+    }
+    contoso.run_for(minutes(15)).await;
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 /// Refuses a kind of writes to this mailbox from now on.

@@ -145,13 +145,13 @@ impl Booking {
     }
 
     /// The event that says what became of the booking. A date that was called off has none any more, but the
-    /// series that counted it has.
+    /// series that counted it has, or may have.
     fn event_to_mark(&self) -> Option<Digest> {
         let copy = self.copies.organizer_copy().map(|copy| copy.key.digest);
         let is_over =
             matches!(self.copies.organizer, OrganizerCopy::Cancelled | OrganizerCopy::Gone);
-        let series =
-            self.published.organizer.filter(|_| is_over && self.key.original_start.is_some());
+        let mark = self.unconfirmed.or(self.published.organizer);
+        let series = mark.filter(|_| is_over && self.key.original_start.is_some());
         copy.or_else(|| series.map(|mark| mark.event_digest))
     }
 

@@ -93,7 +93,7 @@ impl Batch<'_> {
         let outdated = "the content is older than the stored copy";
         let modified = event.last_modified_at.ok_or(outdated)?;
         let now = self.deps.clock.now();
-        let snapshot = CopySnapshot::from_event(event, stored.calendar, self.rooms, now);
+        let snapshot = CopySnapshot::from_event(event, stored.calendar, &self.rooms(), now);
         let mut published =
             stored.bookings.values().flatten().map(|(booking, _)| booking.published);
         if snapshot.as_ref().is_ok_and(|copy| copy.unanswered)

@@ -2,9 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{
-    Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler, report::CopyReport, room_is_new,
-};
+use super::{Batch, CATCH_UP_DELAY, StoredState, reconcile::Reconciler, report::CopyReport};
 use crate::{
     domain::{
         appointment::{CopyRole, Observation},
@@ -59,9 +57,14 @@ impl Batch<'_> {
             return self.handle_series(item, stored, event).await;
         }
         let now = self.deps.clock.now();
-        let snapshot = CopySnapshot::from_event(&event, stored.calendar, self.rooms, now)
-            .map_err(|reason| stored.why_skipped(reason))?;
-        self.require_known_rooms(stored.calendar, &event).await?;
+        let read = || {
+            CopySnapshot::from_event(&event, stored.calendar, &self.rooms(), now)
+                .map_err(|reason| stored.why_skipped(reason))
+        };
+        let mut snapshot = read()?;
+        if self.finds_new_rooms(stored.calendar, &event).await? {
+            snapshot = read()?;
+        }
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
             return Err(JobError::Discard("no managed room"));
         }
@@ -83,19 +86,23 @@ impl Batch<'_> {
         Reconciler::new(self, item, stored).apply_copy(report).await
     }
 
-    /// Has the item tried again where its organizer invites a room that our map does not have yet.
-    pub(super) async fn require_known_rooms(
+    /// Whether its organizer invites a room that our map did not have, because another process has just
+    /// added it. From now on it has it.
+    pub(super) async fn finds_new_rooms(
         &self,
         calendar: CalendarOwner,
         event: &Event,
-    ) -> Result<(), JobError> {
-        if calendar == CalendarOwner::Person && event.invites_other_resource(self.rooms) {
-            let rooms = self.deps.rooms.list_newer(self.tenant.id).await?;
-            if event.match_rooms(&rooms).rooms != event.match_rooms(self.rooms).rooms {
-                return Err(room_is_new());
-            }
+    ) -> Result<bool, JobError> {
+        let known = self.rooms();
+        if calendar != CalendarOwner::Person || !event.invites_other_resource(&known) {
+            return Ok(false);
         }
-        Ok(())
+        let rooms = self.deps.rooms.list_newer(self.tenant.id).await?;
+        let is_new = event.match_rooms(&rooms).rooms != event.match_rooms(&known).rooms;
+        if is_new {
+            self.replace_rooms(rooms);
+        }
+        Ok(is_new)
     }
 
     pub(super) async fn handle_missing(

@@ -29,7 +29,7 @@ mod series;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     ops::ControlFlow,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -73,9 +73,6 @@ pub use dedup::DedupCache;
 /// How long Graph is given to catch up when it returns an older version than the stored one.
 const CATCH_UP_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
-/// When the copy of a room is read that was added a moment ago.
-const NEW_ROOM_DELAY: SignedDuration = SignedDuration::from_secs(1);
-
 /// What the function needs.
 #[derive(Clone)]
 pub struct Deps {
@@ -114,14 +111,13 @@ impl QueueJob for Deps {
         if !items.is_empty() {
             match load_tenant(self, tenant).await {
                 Ok((tenant, rooms, digest_key)) => {
-                    let (tenant, rooms, digest_key) = (&tenant, &rooms, &digest_key);
                     let (booking_rows, comparisons) = Default::default();
                     let batch = Batch {
                         deps: self,
                         invocation,
-                        tenant,
-                        rooms,
-                        digest_key,
+                        tenant: &tenant,
+                        rooms: Mutex::new(rooms),
+                        digest_key: &digest_key,
                         booking_rows,
                         comparisons,
                     };
@@ -169,11 +165,6 @@ fn add_job(result: &mut JobResult, job: Enqueue) {
     *result = Ok(next);
 }
 
-/// Another process has added the room since our map was read.
-fn room_is_new() -> JobError {
-    JobError::retry_after(NEW_ROOM_DELAY, "the room is new")
-}
-
 async fn load_tenant(
     deps: &Deps,
     id: TenantId,
@@ -201,7 +192,8 @@ struct Batch<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     tenant: &'a Tenant,
-    rooms: &'a [Room],
+    /// Read again where another process has added a room.
+    rooms: Mutex<Arc<[Room]>>,
     digest_key: &'a DigestKey,
     booking_rows: BookingRows,
     comparisons: Comparisons,
@@ -376,6 +368,18 @@ impl Batch<'_> {
         CopyKey { mailbox: item.mailbox, digest: self.digest_key.event(&item.event) }
     }
 
+    fn rooms(&self) -> Arc<[Room]> {
+        Arc::clone(&self.rooms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace_rooms(&self, rooms: Arc<[Room]>) {
+        *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+    }
+
+    fn has_room(&self, id: RoomId) -> bool {
+        self.rooms().iter().any(|room| room.id == id)
+    }
+
     fn graph(&self, invocation: &Invocation) -> TenantGraph {
         self.deps.graph.for_tenant(self.tenant.registration, invocation)
     }
@@ -417,13 +421,12 @@ impl Batch<'_> {
         // An inactive room's copies are forgotten even when the room is no longer managed.
         if let CalendarOwner::Room(id) = calendar
             && mailbox.state.is_active()
-            && !self.rooms.iter().any(|room| room.id == id)
+            && !self.has_room(id)
         {
-            let rooms = deps.rooms.list_uncached(tenant.id).await?;
-            return Err(match rooms.iter().any(|room| room.id == id) {
-                true => room_is_new(),
-                false => JobError::Discard("the room is not managed"),
-            });
+            self.replace_rooms(deps.rooms.list_uncached(tenant.id).await?);
+            if !self.has_room(id) {
+                return Err(JobError::Discard("the room is not managed"));
+            }
         }
         let pointer = deps.appointments.get_with_etag(tenant.id, self.copy_key(item)).await?;
         let (pointer, pointer_etag) = pointer.unzip();

@@ -113,7 +113,7 @@ impl CopyReport {
         // Exchange may write the room's address in another way on the master than on a date that was not
         // changed, which has the rooms of the series.
         let mut invited: BTreeSet<RoomId> =
-            master.match_rooms(batch.rooms).rooms.into_iter().collect();
+            master.match_rooms(&batch.rooms()).rooms.into_iter().collect();
         let unchanged = occurrences.iter().filter(|(date, _)| date.kind == EventKind::Occurrence);
         invited
             .extend(unchanged.flat_map(|(_, snapshot)| snapshot.rooms.iter().map(|held| held.0)));

@@ -42,11 +42,12 @@ impl Batch<'_> {
             return Err(JobError::Discard("the series is still there and was not changed"));
         }
         let now = self.deps.clock.now();
-        let role = match CopySnapshot::from_event(&master, stored.calendar, self.rooms, now) {
+        let role = match CopySnapshot::from_event(&master, stored.calendar, &self.rooms(), now) {
             Ok(snapshot) => snapshot.role,
             Err(reason) => return Err(stored.why_skipped(reason)),
         };
-        self.require_known_rooms(stored.calendar, &master).await?;
+        // Before the dates are read: they are compared with the map that has them.
+        self.finds_new_rooms(stored.calendar, &master).await?;
         let until = now + self.deps.resync_horizon;
         let listed = self.list_dates(item, &stored, &master, until).await?;
         let (mut occurrences, mut unreadable) = (Vec::new(), None);
@@ -55,7 +56,7 @@ impl Batch<'_> {
         }
         for event in listed.events {
             let event = event.completed_by(&master);
-            match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
+            match CopySnapshot::from_event(&event, stored.calendar, &self.rooms(), now) {
                 Ok(snapshot) => occurrences.push((event, snapshot)),
                 Err(_) => unreadable = Some(JobError::fail("a date of the series cannot be read")),
             }
@@ -105,7 +106,7 @@ impl Batch<'_> {
         let graph = self.item_graph(item);
         let all_may_be_read =
             occurrences.iter().all(|(_, copy)| policy.reads_subject(copy.private));
-        let is_invited = !master.match_rooms(self.rooms).rooms.is_empty();
+        let is_invited = !master.match_rooms(&self.rooms()).rooms.is_empty();
         if let Some(window) = window.filter(|_| all_may_be_read && is_invited) {
             return Ok(graph.instance_subjects(item.mailbox, &item.event, window).await?);
         }

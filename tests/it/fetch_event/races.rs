@@ -3,11 +3,12 @@
 use futures::poll;
 use roombridge::domain::appointment::{DesiredState, EndReason};
 use roombridge::store::tables::{RowChange, Table};
-use world::exchange::RoomRules;
+use world::exchange::{Response, RoomRules};
+use world::graph::Refusal;
 
 use super::EVENT;
-use crate::TestResult;
 use crate::contoso::{Contoso, minutes, on_both, room_id, seconds};
+use crate::{TestError, TestResult};
 
 on_both!(a_new_copy_is_read_again_after_a_minute);
 
@@ -23,8 +24,8 @@ async fn a_new_copy_is_read_again_after_a_minute(contoso: Contoso) -> TestResult
     contoso.assert_healthy().await
 }
 
-#[tokio::test]
-async fn a_room_that_another_process_has_just_added_is_booked_at_once() -> TestResult {
+/// Contoso, where another process has just added Aurora: the handler's own map of rooms lacks it.
+async fn with_a_new_room() -> Result<Contoso, TestError> {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, borealis, world, .. } = &contoso;
     let key = room_id(aurora)?.to_string();
@@ -38,11 +39,46 @@ async fn a_room_that_another_process_has_just_added_is_booked_at_once() -> TestR
     contoso.run_for(seconds(10)).await;
     contoso.expect_booking(&other, borealis).await?;
     world.raw_tables.apply(Table::Rooms, vec![RowChange::Insert(aurora_row)]).await?;
+    Ok(contoso)
+}
+
+#[tokio::test]
+async fn a_room_that_another_process_has_just_added_is_booked_at_once() -> TestResult {
+    let contoso = with_a_new_room().await?;
+    let Contoso { anna, aurora, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(10)).await;
     let booking = contoso.expect_booking(&meeting, aurora).await?;
     assert!(booking.copies.organizer_copy().is_some(), "both copies were read");
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_new_room_does_not_use_up_the_second_look_at_an_event_that_graph_does_not_serve()
+-> TestResult {
+    let contoso = with_a_new_room().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    graph.deliver_due().await;
+    world.host.process_all().await;
+    for mailbox in [anna, aurora] {
+        graph.refuse(Refusal {
+            method: "GET",
+            template: EVENT,
+            mailbox: mailbox.id().to_owned(),
+            event: None,
+            status: 410,
+            code: "ErrorItemNotFound",
+        });
+    }
+    contoso.run_for(seconds(10)).await;
+    graph.end_refusals();
+    contoso.run_for(minutes(5)).await;
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!(booking.copies.both().count(), 2, "both copies were read");
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     contoso.assert_healthy().await
 }
 

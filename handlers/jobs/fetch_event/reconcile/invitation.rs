@@ -83,7 +83,7 @@ impl Reconciler<'_> {
         for (EventRef { mailbox, event, .. }, read) in refs.into_iter().zip(events) {
             let holds = match read {
                 Ok(Some(read)) => {
-                    let copy = CopySnapshot::from_event(&read, calendar, self.batch.rooms, now);
+                    let copy = CopySnapshot::from_event(&read, calendar, &self.batch.rooms(), now);
                     match read.kind {
                         EventKind::SeriesMaster => {
                             !read.cancelled && self.lists_date(mailbox, &read.id, key).await?

@@ -432,7 +432,7 @@ impl Reconciler<'_> {
 
 impl Reconciler<'_> {
     fn response_mode(&self, room: RoomId) -> Option<ResponseMode> {
-        response_mode(self.batch.rooms, room)
+        response_mode(&self.batch.rooms(), room)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Our property on the organizer's copy of a series: one for all its dates in a room.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::SeriesPublisher;
 use crate::{
     domain::{
+        appointment::{CopyKey, CopyLocation, CopyRef},
         booking::{Booking, BookingOutcome, PublishedOutcome, RefusalReason},
         ids::BookingId,
     },
@@ -13,7 +16,7 @@ use crate::{
         runner::job::JobError,
         write_back::publish::{MailboxStatus, outcome_text},
     },
-    store::bookings::VersionedBooking,
+    store::{StoreError, bookings::VersionedBooking},
 };
 
 impl SeriesPublisher<'_> {
@@ -29,15 +32,12 @@ impl SeriesPublisher<'_> {
         if pending.is_empty() {
             return Ok(());
         }
-        let copies = rows.iter().filter_map(|(row, _)| row.copies.organizer_copy());
-        let Some(copy) = copies.max_by_key(|copy| copy.event.is_some()) else {
-            // All of the series was called off, and what it says with it.
+        let Some(at) = self.locate_organizer_copy(rows).await? else {
+            // All of the series was called off, or is forgotten, and what it says with it.
             self.confirm(pending);
             return Ok(());
         };
-        let tenant = self.job.key.tenant;
-        let Some(at) = self.deps.appointments.locate(tenant, copy).await? else { return Ok(()) };
-        match self.deps.mailbox_status(tenant, at.mailbox).await? {
+        match self.deps.mailbox_status(self.job.key.tenant, at.mailbox).await? {
             MailboxStatus::Active => {}
             MailboxStatus::Inactive => {
                 self.results.refetch.push(at);
@@ -63,6 +63,26 @@ impl SeriesPublisher<'_> {
             return Ok(());
         }
         self.results.reread_missing(at, &self.job.meta)
+    }
+
+    /// The master in the organizer's calendar; `None` where no date leads to it any more.
+    async fn locate_organizer_copy(
+        &self,
+        rows: &[VersionedBooking],
+    ) -> Result<Option<CopyLocation>, StoreError> {
+        let copies = || rows.iter().filter_map(|(row, _)| row.copies.organizer_copy());
+        if let Some(at) = copies().rev().find_map(CopyRef::location) {
+            return Ok(Some(at));
+        }
+        // What has ended keeps no id of its copy; the pointer has it as long as the copy is there.
+        let by_key: BTreeMap<CopyKey, &CopyRef> = copies().map(|copy| (copy.key, copy)).collect();
+        for copy in by_key.into_values() {
+            let at = self.deps.appointments.locate(self.job.key.tenant, copy).await?;
+            if at.is_some() {
+                return Ok(at);
+            }
+        }
+        Ok(None)
     }
 
     fn confirm(&mut self, published: Vec<(BookingId, PublishedOutcome)>) {
