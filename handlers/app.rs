@@ -7,14 +7,15 @@ use azure_core::credentials::TokenCredential;
 
 use crate::{
     base::{clock::Clock, http::Http, rng::Rng},
-    booking::{BuiltInSystem, LedgerClaims},
+    booking::{BookingSystems, LedgerClaims, SystemConnector},
     domain::ids::TenantId,
     graph::Graph,
     host::{Functions, Limits, QueueFunction, functions::FunctionTableMismatch},
     identity::{
         app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
         keys::{
-            DigestKeys, KeyRing, SigningKeys, ValidationTokenVerifier, content_keys::ContentKeys,
+            DigestKeys, KeyRing, SigningKeys, SystemCredentials, ValidationTokenVerifier,
+            content_keys::ContentKeys,
         },
         sign_in::{AdminConsent, AnsweredFlows, SessionCookies, SignIn, TokenVerifier},
     },
@@ -44,6 +45,9 @@ pub struct Ports {
     /// Queue storage, for `notifications`: the same queues, with fewer retries.
     pub notifications_outbox: Arc<dyn Outbox>,
     pub http: Arc<dyn Http>,
+    /// For tenants' booking systems, whose addresses are not ours.
+    pub booking_http: Arc<dyn Http>,
+    pub system_credentials: Arc<dyn SystemCredentials>,
     /// The identity that is the federated subject of the app registrations.
     pub federated_credential: Arc<dyn TokenCredential>,
     pub client_state_keys: Arc<KeyRing>,
@@ -70,6 +74,7 @@ pub struct App {
     rooms: RoomMap,
     audit: AuditWriter,
     dedup: fetch_event::DedupCache,
+    system_connector: SystemConnector,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
     token_verifier: Arc<TokenVerifier>,
 }
@@ -111,6 +116,13 @@ impl App {
             audit: AuditWriter::new(audit, Arc::clone(&ports.rng)),
             // What this process has handled, for all invocations.
             dedup: fetch_event::DedupCache::new(clock(), ports.rng.as_ref()),
+            // One for all, as it holds sessions and budgets.
+            system_connector: SystemConnector::new(
+                Arc::clone(&ports.booking_http),
+                clock(),
+                Arc::clone(&ports.system_credentials),
+                settings.booking.clone(),
+            ),
             token_verifier: Arc::new(token_verifier),
             cloud,
             registrations,
@@ -170,6 +182,11 @@ impl App {
         LedgerClaims::new(Ledger::new(self.tables()), self.rng())
     }
 
+    fn booking_systems(&self) -> BookingSystems {
+        let (ledger, connector) = (Ledger::new(self.tables()), self.system_connector.clone());
+        BookingSystems::new(ledger, connector, self.rooms.clone())
+    }
+
     fn queue_job<J: QueueJob + 'static>(&self, job: J) -> Arc<dyn QueueFunction> {
         Arc::new(QueueJobFunction { job, runner: self.runner() })
     }
@@ -191,7 +208,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             due: DueEntries::new(self.tables()),
             claims: self.claims(),
-            system: Arc::new(BuiltInSystem::new(Ledger::new(self.tables()))),
+            systems: self.booking_systems(),
             clock: self.clock(),
             rng: self.rng(),
         }

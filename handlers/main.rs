@@ -17,6 +17,7 @@ use roombridge::{
         app_tokens::credential,
         keys::{
             CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, DigestKeys, KeyRing, KeyVaultKeys,
+            KeyVaultSystemCredentials,
             content_keys::{ContentKeys, KeyVaultContentKeys},
         },
     },
@@ -104,7 +105,13 @@ fn ports(settings: &Settings, http: ReqwestHttp) -> Result<Ports, Box<dyn Error>
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(RetryPolicy::WORKER)?),
         notifications_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
-        http: Arc::new(http),
+        http: Arc::new(http.clone()),
+        booking_http: Arc::new(http),
+        system_credentials: Arc::new(KeyVaultSystemCredentials::new(
+            vault,
+            Arc::clone(&own),
+            shared.clone(),
+        )?),
         federated_credential: identity(settings.identity.federated_client_id)?,
         client_state_keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,

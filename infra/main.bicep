@@ -85,6 +85,12 @@ param allowedSources array = []
 @description('Client ids whose tokens the API of the pages takes beside those of `people`.')
 param addInClients array = []
 
+@description('The booking systems that tenants may connect, each as topdesk=https://… or librebooking=https://…')
+param bookingSystems array = []
+
+@description('The hosts among them that may be in a private network.')
+param bookingPrivateHosts array = []
+
 @description('Origin of an Outlook add-in that may call the API of the pages; empty: none.')
 param addInOrigin string = ''
 
@@ -469,6 +475,8 @@ module settings 'modules/settings.bicep' = [
       notificationUrl: notificationAddress
       pagesUrl: pagesAddress
       addInClients: addInClients
+      bookingSystems: bookingSystems
+      bookingPrivateHosts: bookingPrivateHosts
       addInOrigin: addInOrigin
       userPermission: userPermission
       contentKeyDays: contentKeyDays

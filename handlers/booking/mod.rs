@@ -1,81 +1,108 @@
-//! Booking systems: one trait, one file an adapter.
+//! Booking systems: one contract, one adapter each.
+//!
+//! An adapter translates and decides nothing. What a booking takes — a look for what an earlier try has
+//! made, the look afterwards, the undoing of a lost race — is [`BookingWriter`]'s, the same for all.
 
+#[expect(dead_code, reason = "the adapters use it")]
+mod account;
 mod built_in;
 mod claims;
+#[expect(dead_code, reason = "the adapters use it")]
+mod client;
+mod connector;
+mod error;
+mod systems;
+mod writer;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
 
 use crate::{
     base::invocation::Invocation,
-    domain::{booking::BookingOrder, ids::BookingId, keys::BookingKey},
-    store::StoreError,
+    domain::{
+        booking_system::{
+            BookingQuery, BookingRequest, Capabilities, ConnectionCheck, SystemBooking,
+            SystemRoomId,
+        },
+        interval::Interval,
+    },
 };
 
 pub use built_in::BuiltInSystem;
 pub use claims::{FreeInterval, LedgerClaims, SlotChange};
+pub use connector::SystemConnector;
+pub use error::BookingSystemError;
+pub use systems::BookingSystems;
+pub use writer::BookingWriter;
 
-/// Why a booking system did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BookingSystemError {
-    /// It is unavailable, or no response came: whether it took effect is unknown.
-    #[error("the booking system is unavailable")]
-    Unavailable {
-        /// How long it asked us to wait.
-        retry_after: Option<SignedDuration>,
-    },
-    /// The ledger could not be read or written.
-    #[error("the room ledger failed: {0}")]
-    Store(#[from] StoreError),
+/// A booking system that calls can be made to.
+#[derive(Clone)]
+pub struct OpenSystem {
+    pub api: Arc<dyn BookingSystem>,
+    /// What its adapter says that it can do.
+    pub capabilities: Capabilities,
 }
 
-/// A system that holds bookings. Before [`BookingSystem::put`] the ledger was claimed, so no other
-/// writer of ours is at the same room and time.
+/// A system that holds bookings, as one tenant's account there sees it.
+///
+/// Before a booking is made or changed its time was claimed on the ledger, so no other writer of ours is at
+/// the same room and time. Anybody else may be: people book there, too.
+///
+/// Each call may fail before it took effect, or after: an error other than those that say "refused" leaves
+/// that open, and the caller looks before it tries again.
 #[async_trait]
 pub trait BookingSystem: Send + Sync {
-    /// Looks the booking up by its idempotency key, as it should be, and returns the system's own
-    /// name for it; a cancelled one, or one at another time, does not count.
+    /// The live bookings under a match key, in whatever status: none, or one. More than one only where a
+    /// call took effect whose answer was lost.
     async fn find(
         &self,
         invocation: &Invocation,
-        order: &BookingOrder,
-    ) -> Result<Option<String>, BookingSystemError>;
+        query: &BookingQuery,
+    ) -> Result<Vec<SystemBooking>, BookingSystemError>;
 
-    /// Makes the booking, or changes the one named by `order.previous`. Answers the system's own name for
-    /// it, or `None` where the answer does not prove that it has the booking.
+    /// Makes a booking, and answers it as the system has it then.
     ///
     /// # Errors
-    /// [`BookingSystemError`]; the booking may exist all the same.
-    async fn put(
+    /// [`BookingSystemError::Conflict`] where the room is taken, [`BookingSystemError::Rejected`] by
+    /// another rule of the system; nothing was made then.
+    async fn create(
         &self,
         invocation: &Invocation,
-        order: &BookingOrder,
-    ) -> Result<Option<String>, BookingSystemError>;
+        request: &BookingRequest,
+    ) -> Result<SystemBooking, BookingSystemError>;
 
-    /// [`BookingSystem::put`], and a look where that proves nothing: `None` of a booking that was accepted
-    /// and is not returned.
+    /// Changes the booking `held` in place, and answers it as the system has it then. Its own name for it
+    /// may change; the match key does not.
     ///
     /// # Errors
-    /// [`BookingSystemError`]; the booking may exist all the same.
-    async fn put_verified(
+    /// As [`BookingSystem::create`]; after those the booking is as it was.
+    /// [`BookingSystemError::NotFound`] where it has ended.
+    async fn change(
         &self,
         invocation: &Invocation,
-        order: &BookingOrder,
-    ) -> Result<Option<String>, BookingSystemError> {
-        match self.put(invocation, order).await? {
-            Some(reference) => Ok(Some(reference)),
-            None => self.find(invocation, order).await,
-        }
-    }
+        held: &SystemBooking,
+        request: &BookingRequest,
+    ) -> Result<SystemBooking, BookingSystemError>;
 
-    /// Ends every booking made under `id` for this appointment and room; none is fine.
-    ///
-    /// # Errors
-    /// [`BookingSystemError`]; the booking may be gone all the same.
+    /// Ends a booking; one that has ended is fine.
     async fn cancel(
         &self,
         invocation: &Invocation,
-        key: &BookingKey,
-        id: BookingId,
+        held: &SystemBooking,
     ) -> Result<(), BookingSystemError>;
+
+    /// Every live booking of `room` that holds some of `within`, ours or not, awaiting approval or not.
+    async fn list(
+        &self,
+        invocation: &Invocation,
+        room: &SystemRoomId,
+        within: Interval,
+    ) -> Result<Vec<SystemBooking>, BookingSystemError>;
+
+    /// Who we are there, which rights are missing, and which rooms there are. It changes nothing.
+    async fn check_connection(
+        &self,
+        invocation: &Invocation,
+    ) -> Result<ConnectionCheck, BookingSystemError>;
 }

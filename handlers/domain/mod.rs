@@ -4,6 +4,7 @@
 pub mod api_call;
 pub mod appointment;
 pub mod booking;
+pub mod booking_system;
 pub mod encrypted_content;
 pub mod ids;
 pub mod interval;

@@ -1,11 +1,13 @@
 //! Settings: one file a section, all read once at start, all mistakes reported together.
 
+mod booking;
 mod graph;
 mod identity;
 mod pages;
 mod platform;
 mod reader;
 
+pub use booking::{AllowedSystem, BookingSettings};
 pub use graph::GraphSettings;
 pub use identity::IdentitySettings;
 pub use pages::PagesSettings;
@@ -23,6 +25,8 @@ pub struct Settings {
     pub graph: GraphSettings,
     /// The pages that people see, and who is invited to them.
     pub pages: PagesSettings,
+    /// The booking systems that tenants may connect.
+    pub booking: BookingSettings,
 }
 
 /// The settings are wrong; every mistake is named, with what to do about it.
@@ -50,13 +54,14 @@ impl Settings {
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
         let pages = PagesSettings::read(&mut reader, graph.as_ref());
+        let booking = BookingSettings::read(&mut reader);
         let mut mistakes = reader.into_errors();
-        let (Some(platform), Some(identity), Some(graph), Some(pages)) =
-            (platform, identity, graph, pages)
+        let (Some(platform), Some(identity), Some(graph), Some(pages), Some(booking)) =
+            (platform, identity, graph, pages, booking)
         else {
             return Err(InvalidSettings(mistakes));
         };
-        let settings = Self { platform, identity, graph, pages };
+        let settings = Self { platform, identity, graph, pages, booking };
         // So that no deployment can ever have a shifted clock.
         if !settings.platform.clock_offset.is_zero() && !settings.is_all_on_loopback() {
             mistakes.push(

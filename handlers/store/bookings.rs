@@ -255,6 +255,7 @@ mod tests {
                 BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
                 ObservedState, Published, PublishedOutcome, RefusalReason, RoomResponse,
             },
+            booking_system::SystemId,
             ids::{BookingId, CorrelationId},
             interval::Interval,
             keys::DigestKey,
@@ -371,6 +372,7 @@ mod tests {
         let held = ConfirmedBooking {
             interval: nine(),
             generation: u32::MAX,
+            system: SystemId(7),
             reference: "R-2026/1".into(),
             spec_fingerprint: key(7).appointment,
         };

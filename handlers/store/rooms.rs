@@ -92,7 +92,10 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::ManualClock,
-        domain::tenant::policy::ResponseMode,
+        domain::{
+            booking_system::{SystemId, SystemRoomId},
+            tenant::policy::ResponseMode,
+        },
         store::test_support::{CountingTables, at, room, tenant},
     };
 
@@ -102,6 +105,7 @@ mod tests {
             addresses: vec![format!("room{n}@contoso.example"), "zürich@contoso.example".into()],
             response_mode: answering,
             time_zone: "Europe/Zurich".into(),
+            system_rooms: [(SystemId(1), SystemRoomId(format!("room-{n}")))].into(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, Tables, Type
 use crate::{
     base::{cache::Cache, clock::Clock},
     domain::{
+        booking_system::SystemConnections,
         ids::{MailboxId, TenantId},
         keys::Digest,
         tenant::{TenantPolicy, TenantState, policy::Registration},
@@ -30,6 +31,9 @@ pub struct Tenant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparing_since: Option<Timestamp>,
     pub policy: TenantPolicy,
+    /// The booking systems that it uses.
+    #[serde(default, skip_serializing_if = "SystemConnections::is_untouched")]
+    pub systems: SystemConnections,
 }
 
 impl Row for Tenant {
@@ -185,6 +189,7 @@ mod tests {
             access_checked_at: None,
             comparing_since: None,
             policy: TenantPolicy::default(),
+            systems: SystemConnections::default(),
         }
     }
 

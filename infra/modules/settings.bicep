@@ -62,6 +62,12 @@ param pagesUrl string
 @description('Client ids whose tokens the API takes beside those of `people`.')
 param addInClients array
 
+@description('The booking systems that tenants may connect.')
+param bookingSystems array
+
+@description('The hosts among them that may be in a private network.')
+param bookingPrivateHosts array
+
 @description('Origin of the Outlook add-in; may be empty.')
 param addInOrigin string
 
@@ -132,6 +138,8 @@ var appSettings = {
   ROOMBRIDGE_PAGES_URL: pagesUrl
   ROOMBRIDGE_ADD_IN_CLIENTS: join(addInClients, ',')
   ROOMBRIDGE_ADD_IN_ORIGIN: addInOrigin
+  ROOMBRIDGE_BOOKING_SYSTEMS: join(bookingSystems, ',')
+  ROOMBRIDGE_BOOKING_PRIVATE_HOSTS: join(bookingPrivateHosts, ',')
   ROOMBRIDGE_USER_PERMISSION: userPermission
   ROOMBRIDGE_CONTENT_KEY_DAYS: string(contentKeyDays)
   ROOMBRIDGE_SUBSCRIPTION_MINUTES: string(subscriptionMinutes)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
+use roombridge::domain::booking_system::SystemConnections;
 use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::domain::tenant::policy::Registration;
 use roombridge::domain::tenant::{TenantPolicy, TenantState};
@@ -64,6 +65,7 @@ async fn add_tenant(world: &TestWorld, id: TenantId) -> TestResult {
         access_checked_at: None,
         comparing_since: None,
         policy: TenantPolicy::default(),
+        systems: SystemConnections::default(),
     };
     Ok(Tenants::new(Arc::clone(&world.raw_tables), clock).upsert(&tenant).await?)
 }

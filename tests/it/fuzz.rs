@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 use roombridge::base::http::{Http, HttpError};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
+use roombridge::domain::booking_system::SystemRoomIds;
 use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::tenant::policy::{ResponseMode, Room};
@@ -148,6 +149,7 @@ fn exercise_event(event: &Event) {
         addresses: vec!["aurora@contoso.com".to_owned()],
         response_mode: ResponseMode::RoombridgeDecides,
         time_zone: "Europe/Amsterdam".to_owned(),
+        system_rooms: SystemRoomIds::new(),
     };
     for calendar in [CalendarOwner::Person, CalendarOwner::Room(room.id)] {
         let snapshot = CopySnapshot::from_event(event, calendar, std::slice::from_ref(&room), now);

@@ -17,6 +17,7 @@ use super::{
         Copies, CopyContext, CopyKey, CopyReading, CopyRef, CopyRole, DesiredState, EndReason,
         ForeignCopy, Observation, OrganizerCopy, RoomCopy,
     },
+    booking_system::SystemId,
     ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
     keys::{BookingKey, Digest},
@@ -91,6 +92,9 @@ pub enum ObservedState {
 pub struct ConfirmedBooking {
     pub interval: Interval,
     pub generation: u32,
+    /// Which of the tenant's booking systems has it.
+    #[serde(default, skip_serializing_if = "SystemId::is_built_in")]
+    pub system: SystemId,
     /// The booking system's own name for it.
     pub reference: String,
     pub spec_fingerprint: Digest,
@@ -112,6 +116,8 @@ pub enum RefusalReason {
     TooLong,
     /// Too many dates of its series conflict, see [`super::tenant::policy::SeriesConflicts`].
     SeriesConflicts,
+    /// A rule of the booking system is against it.
+    Rejected,
 }
 
 /// Written before any effect: what a worker is about to do, so that another one can tell what may

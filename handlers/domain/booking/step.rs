@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Booking, BookingRefusal, ConfirmedBooking, Intent, ObservedState, RefusalReason};
 use crate::domain::{
     appointment::{BookingSpec, DesiredState},
+    booking_system::{MatchKey, SystemId},
     ids::BookingId,
     interval::Interval,
     keys::BookingKey,
@@ -25,8 +26,8 @@ pub struct BookingOrder {
 
 impl BookingOrder {
     /// Names this booking at the booking system, so that a repeat is known as one.
-    pub fn idempotency_key(&self) -> String {
-        format!("{}.{}", self.id, self.generation)
+    pub fn match_key(&self) -> MatchKey {
+        MatchKey { booking: self.id, generation: self.generation }
     }
 
     /// What it takes of the room.
@@ -34,11 +35,12 @@ impl BookingOrder {
         LedgerSlot { holder: self.key, booking: self.id, interval: self.spec.facts.interval }
     }
 
-    /// What the booking system has once it was carried out, under its own name for it.
-    pub fn confirmed(&self, reference: String) -> ConfirmedBooking {
+    /// What the booking system `system` has once it was carried out, under its own name for it.
+    pub fn confirmed(&self, system: SystemId, reference: String) -> ConfirmedBooking {
         ConfirmedBooking {
             interval: self.spec.facts.interval,
             generation: self.generation,
+            system,
             reference,
             spec_fingerprint: self.spec.fingerprint(),
         }
@@ -61,11 +63,13 @@ pub enum Step {
 }
 
 impl Booking {
-    /// What to do next at `now`.
-    pub fn next_step(&self, now: Timestamp) -> Step {
+    /// What to do next at `now`, where bookings are made in the system `current`: one that is in another
+    /// system is made there.
+    pub fn next_step(&self, now: Timestamp, current: SystemId) -> Step {
+        let is_there = self.confirmed().is_none_or(|held| held.system == current);
         match &self.intent {
             Some(intent) if intent.lease_until > now => return Step::Busy(intent.lease_until),
-            None if self.is_in_sync() => return Step::InSync,
+            None if self.is_in_sync() && is_there => return Step::InSync,
             // An intent whose worker is gone: what it did is unknown, so the step is taken again
             // even if the row looks right; the idempotency key makes the repeat harmless.
             Some(_) | None => {}

@@ -7,7 +7,7 @@ use serde::{
     de::{self, IntoDeserializer as _},
 };
 
-use crate::domain::{ids::RoomId, personal::Personal};
+use crate::domain::{booking_system::SystemRoomIds, ids::RoomId, personal::Personal};
 
 /// Which of our two daemon registrations a tenant's administrator consented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -180,6 +180,9 @@ pub struct Room {
     pub response_mode: ResponseMode,
     /// IANA name of the zone that an all-day booking's days are of.
     pub time_zone: String,
+    /// What it is called at the tenant's own booking systems.
+    #[serde(default, skip_serializing_if = "SystemRoomIds::is_empty")]
+    pub system_rooms: SystemRoomIds,
 }
 
 /// Who answers for a room; `None` when it is not managed (any more).

@@ -380,7 +380,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{domain::tenant::policy::ResponseMode, graph::test_support::event_json};
+    use crate::{
+        domain::{booking_system::SystemRoomIds, tenant::policy::ResponseMode},
+        graph::test_support::event_json,
+    };
 
     fn read(json: Value) -> Result<Event, GraphError> {
         Event::from_resource_data(json.to_string().as_bytes(), None)
@@ -402,6 +405,7 @@ mod tests {
             addresses: addresses.iter().map(ToString::to_string).collect(),
             response_mode: ResponseMode::RoombridgeDecides,
             time_zone: "Europe/Berlin".into(),
+            system_rooms: SystemRoomIds::new(),
         }
     }
 

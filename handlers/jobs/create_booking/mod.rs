@@ -19,10 +19,8 @@ use jiff::SignedDuration;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    booking::{BookingSystem, LedgerClaims},
-    domain::booking::{
-        Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
-    },
+    booking::{BookingSystemError, BookingSystems, LedgerClaims},
+    domain::booking::{Booking, BookingOrder, Intent, ObservedState, RefusalReason, Step},
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
@@ -33,7 +31,7 @@ use crate::{
         due::DueEntries,
         rooms::RoomMap,
         tables::{ETag, MAX_CONFLICT_RETRIES},
-        tenants::Tenants,
+        tenants::{Tenant, Tenants},
     },
 };
 
@@ -51,7 +49,7 @@ pub struct Deps {
     pub(crate) bookings: Bookings,
     pub(crate) due: DueEntries,
     pub(crate) claims: LedgerClaims,
-    pub(crate) system: Arc<dyn BookingSystem>,
+    pub(crate) systems: BookingSystems,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
 }
@@ -87,11 +85,12 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
         };
         // The tenant comes after the row, so that a due entry without a booking is removed even
         // when the tenant has left.
-        if deps.tenants.get_active(job.key.tenant).await?.is_none() {
+        let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
             return Err(JobError::Discard("the tenant is not active"));
-        }
-        let worker = BookingWorker { deps, invocation, job, id: deps.rng.next_u64() };
-        let done = match booking.next_step(now) {
+        };
+        let step = booking.next_step(now, tenant.systems.current);
+        let worker = BookingWorker { deps, invocation, job, tenant, id: deps.rng.next_u64() };
+        let done = match step {
             Step::InSync => return Ok(vec![enqueue_write_back(job, &booking)]),
             Step::Busy(until) => {
                 let wait = until.duration_since(now);
@@ -110,9 +109,21 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
     Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
 }
 
-/// A system that accepts a call may still not have the booking.
-fn not_returned() -> JobError {
-    JobError::fail("the booking system accepted the booking but does not return it")
+/// Why a booking system will not have the booking, whenever it is asked.
+fn refusal(error: &BookingSystemError) -> Option<RefusalReason> {
+    match error {
+        BookingSystemError::Conflict => Some(RefusalReason::Conflict),
+        BookingSystemError::Rejected { .. } => Some(RefusalReason::Rejected),
+        BookingSystemError::NotFound
+        | BookingSystemError::Unauthorised
+        | BookingSystemError::Throttled { .. }
+        | BookingSystemError::Unavailable { .. }
+        | BookingSystemError::OutcomeUnknown(_)
+        | BookingSystemError::NotReturned
+        | BookingSystemError::NotConnected
+        | BookingSystemError::RoomNotMapped
+        | BookingSystemError::Store(_) => None,
+    }
 }
 
 /// Follows with write-back, under the correlation of the change that it will publish.
@@ -132,6 +143,7 @@ struct BookingWorker<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     job: &'a BookingJob,
+    tenant: Tenant,
     /// Marks the intents that this worker wrote.
     id: u64,
 }
@@ -158,24 +170,20 @@ impl BookingWorker<'_> {
             if let Some(conflict) = self.deps.claims.claim(free).await? {
                 return self.resolve_conflict(booking, etag, conflict).await;
             }
-            let confirmed = self.put_verified(order, taken_over).await?;
-            self.record_outcome(booking.with_observed(ObservedState::Booked(confirmed)), etag).await
+            let Self { deps, invocation, tenant, .. } = self;
+            let put = deps.systems.put(invocation, tenant, &booking, &order, taken_over).await;
+            let ended = match put {
+                Ok(confirmed) => booking.with_observed(ObservedState::Booked(confirmed)),
+                Err(error) => {
+                    let reason = refusal(&error).ok_or(error)?;
+                    // What it had before is of no use, as the appointment is not there any more.
+                    deps.systems.cancel(invocation, tenant, &booking, taken_over).await?;
+                    booking.with_refusal(reason)
+                }
+            };
+            self.record_outcome(ended, etag).await
         })
         .await
-    }
-
-    async fn put_verified(
-        &self,
-        order: BookingOrder,
-        taken_over: bool,
-    ) -> Result<ConfirmedBooking, JobError> {
-        let system = &self.deps.system;
-        let found = if taken_over { system.find(self.invocation, &order).await? } else { None };
-        let reference = match found {
-            Some(reference) => reference,
-            None => system.put_verified(self.invocation, &order).await?.ok_or_else(not_returned)?,
-        };
-        Ok(order.confirmed(reference))
     }
 
     /// Ends the booking that exists, or may exist. With a `refusal` the room is refused, and an
@@ -186,9 +194,11 @@ impl BookingWorker<'_> {
         etag: ETag,
         refusal: Option<RefusalReason>,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
+        let taken_over = booking.intent.is_some();
         let step = refusal.map_or(Step::Cancel, Step::Refuse);
         self.under_intent(booking, etag, &step, async |booking, etag| {
-            self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
+            let Self { deps, invocation, tenant, .. } = self;
+            deps.systems.cancel(invocation, tenant, &booking, taken_over).await?;
             let ended = match refusal {
                 Some(reason) => booking.with_refusal(reason),
                 None => booking.with_observed(ObservedState::Nothing),

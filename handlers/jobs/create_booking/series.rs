@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{CONFLICT_BACKOFF, Deps, LEASE, not_returned};
+use super::{CONFLICT_BACKOFF, Deps, LEASE, refusal};
 use crate::{
     base::invocation::Invocation,
-    booking::SlotChange,
+    booking::{BookingSystemError, SlotChange},
     domain::{
         booking::{
             Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
@@ -58,7 +58,7 @@ pub(super) async fn book_series(
         return Err(JobError::Discard("the tenant is not active"));
     };
     let managed = deps.rooms.list(tenant.id).await?;
-    let worker = SeriesWorker { deps, invocation, job, id: deps.rng.next_u64() };
+    let worker = SeriesWorker { deps, invocation, job, tenant: &tenant, id: deps.rng.next_u64() };
     let mut apart = Vec::new();
     for (room, rows) in rooms {
         let mode = response_mode(&managed, room);
@@ -109,7 +109,7 @@ fn plan(
     let (mut batches, mut alone) = (vec![Vec::new()], Vec::new());
     let mut days = 0;
     for (booking, etag) in rows {
-        let step = match booking.next_step(now) {
+        let step = match booking.next_step(now, tenant.systems.current) {
             Step::InSync if is_declined && booking.confirmed().is_some() => refuse(),
             Step::InSync => continue,
             Step::Put(_) if is_declined => refuse(),
@@ -150,6 +150,7 @@ struct SeriesWorker<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
     job: &'a SeriesJob,
+    tenant: &'a Tenant,
     /// Marks the intents that this worker wrote.
     id: u64,
 }
@@ -169,10 +170,10 @@ impl SeriesWorker<'_> {
         let done = async {
             let conflicts = self.deps.claims.exchange(room, &changes).await?;
             let is_possible = |booking: &Booking| !conflicts.contains_key(&booking.id);
-            let booked = self.call_system(&rows, &steps, is_possible).await?;
+            let placed = self.call_system(&rows, &steps, is_possible).await?;
             let outcome = |((booking, etag), step): (VersionedBooking, &Step)| {
                 let ended = if is_possible(&booking) {
-                    with_outcome(booking, step, &booked)
+                    with_outcome(booking, step, &placed)
                 } else {
                     booking.abandon_unclaimed(self.deps.clock.now())
                 };
@@ -224,30 +225,68 @@ impl SeriesWorker<'_> {
         Ok(ours.map(|row| (row.0.id, row)).collect())
     }
 
-    /// Ends what is to be ended, and makes what is to be made; answers what the booking system has.
+    /// Ends what is to be ended, and makes what is to be made; answers what became of each order.
     async fn call_system(
         &self,
         rows: &[VersionedBooking],
         steps: &[Step],
         is_possible: impl Fn(&Booking) -> bool,
-    ) -> Result<BTreeMap<BookingId, ConfirmedBooking>, JobError> {
-        let (system, mut orders) = (&self.deps.system, Vec::<BookingOrder>::new());
+    ) -> Result<Placed, JobError> {
+        let mut orders: Vec<(&Booking, &BookingOrder)> = Vec::new();
         for ((booking, _), step) in rows.iter().zip(steps).filter(|((row, _), _)| is_possible(row))
         {
             match step {
-                Step::Put(order) => orders.push((**order).clone()),
-                Step::Refuse(_) | Step::Cancel => {
-                    system.cancel(self.invocation, &booking.key, booking.id).await?;
-                }
+                Step::Put(order) => orders.push((booking, &**order)),
+                Step::Refuse(_) | Step::Cancel => self.cancel(booking).await?,
                 Step::InSync | Step::Busy(_) => {}
             }
         }
-        let mut confirmed = BTreeMap::new();
-        for order in orders {
-            let reference = system.put_verified(self.invocation, &order).await?;
-            confirmed.insert(order.id, order.confirmed(reference.ok_or_else(not_returned)?));
+        let mut placed = Placed::new();
+        // A date may move to where another one still is, so it is tried again when that one has moved.
+        loop {
+            let tried = orders.len();
+            orders = self.put_all(orders, &mut placed).await?;
+            if orders.is_empty() {
+                return Ok(placed);
+            }
+            if orders.len() == tried {
+                break;
+            }
         }
-        Ok(confirmed)
+        // Those that wait for each other give up what they have; nobody asks for that any more.
+        for (booking, _) in &orders {
+            self.cancel(booking).await?;
+        }
+        let refused = self.put_all(orders, &mut placed).await?;
+        placed.extend(refused.iter().map(|(row, _)| (row.id, Err(RefusalReason::Conflict))));
+        Ok(placed)
+    }
+
+    /// Makes bookings, or changes them; answers those whose room another booking has.
+    async fn put_all<'o>(
+        &self,
+        orders: Vec<(&'o Booking, &'o BookingOrder)>,
+        placed: &mut Placed,
+    ) -> Result<Vec<(&'o Booking, &'o BookingOrder)>, JobError> {
+        let mut conflicting = Vec::new();
+        for (booking, order) in orders {
+            let Self { deps, invocation, tenant, .. } = self;
+            match deps.systems.put(invocation, tenant, booking, order, false).await {
+                Ok(confirmed) => drop(placed.insert(booking.id, Ok(confirmed))),
+                Err(BookingSystemError::Conflict) => conflicting.push((booking, order)),
+                Err(error) => {
+                    let reason = refusal(&error).ok_or(error)?;
+                    self.cancel(booking).await?;
+                    placed.insert(booking.id, Err(reason));
+                }
+            }
+        }
+        Ok(conflicting)
+    }
+
+    async fn cancel(&self, booking: &Booking) -> Result<(), JobError> {
+        let Self { deps, invocation, tenant, .. } = self;
+        Ok(deps.systems.cancel(invocation, tenant, booking, false).await?)
     }
 
     /// Writes our part of the rows, and keeps what others have changed in theirs meanwhile, be it the key
@@ -295,16 +334,16 @@ impl SeriesWorker<'_> {
     }
 }
 
+/// What became of each order.
+type Placed = BTreeMap<BookingId, Result<ConfirmedBooking, RefusalReason>>;
+
 /// The booking with what became of its step.
-fn with_outcome(
-    booking: Booking,
-    step: &Step,
-    booked: &BTreeMap<BookingId, ConfirmedBooking>,
-) -> Booking {
-    let ended = match (step, booked.get(&booking.id)) {
-        (Step::Put(_), Some(confirmed)) => {
+fn with_outcome(booking: Booking, step: &Step, placed: &Placed) -> Booking {
+    let ended = match (step, placed.get(&booking.id)) {
+        (Step::Put(_), Some(Ok(confirmed))) => {
             booking.with_observed(ObservedState::Booked(confirmed.clone()))
         }
+        (Step::Put(_), Some(Err(reason))) => booking.with_refusal(*reason),
         (Step::Refuse(reason), _) => booking.with_refusal(*reason),
         (Step::Cancel, _) => booking.with_observed(ObservedState::Nothing),
         (Step::Put(_), None) | (Step::InSync | Step::Busy(_), _) => booking,

@@ -110,9 +110,19 @@ impl From<GraphError> for JobError {
 impl From<BookingSystemError> for JobError {
     fn from(error: BookingSystemError) -> Self {
         match error {
-            BookingSystemError::Unavailable { retry_after: after } => {
+            BookingSystemError::Unavailable { retry_after: after }
+            | BookingSystemError::Throttled { retry_after: after } => {
                 Self::Retry { after, cause: Arc::new(error) }
             }
+            BookingSystemError::Unauthorised | BookingSystemError::OutcomeUnknown(_) => {
+                Self::Retry { after: None, cause: Arc::new(error) }
+            }
+            BookingSystemError::Conflict
+            | BookingSystemError::NotFound
+            | BookingSystemError::Rejected { .. }
+            | BookingSystemError::NotReturned
+            | BookingSystemError::NotConnected
+            | BookingSystemError::RoomNotMapped => Self::Fail { cause: Arc::new(error) },
             BookingSystemError::Store(error) => error.into(),
         }
     }

@@ -195,6 +195,7 @@ pub(super) fn outcome_text(outcome: BookingOutcome) -> &'static str {
         BookingOutcome::Refused(RefusalReason::Conflict) => "refused: conflict",
         BookingOutcome::Refused(RefusalReason::TooLong) => "refused: too long",
         BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "refused: series",
+        BookingOutcome::Refused(RefusalReason::Rejected) => "refused: rejected",
         BookingOutcome::Released => "released",
     }
 }

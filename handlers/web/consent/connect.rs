@@ -132,6 +132,7 @@ async fn complete_consent(
         // What was decided before an organisation left does not come back.
         Some(_) | None => initial_policy(deps, user, &granted).await?,
     };
+    let systems = found.as_ref().map(|(tenant, _)| tenant.systems.clone()).unwrap_or_default();
     let tenant = Tenant {
         id: granted.tenant,
         state: TenantState::Active,
@@ -145,6 +146,7 @@ async fn complete_consent(
         access_checked_at: Some(now),
         comparing_since: None,
         policy,
+        systems,
     };
     match found {
         Some((_, etag)) => deps.tenants.replace(&tenant, &etag).await?,

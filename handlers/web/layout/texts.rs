@@ -252,6 +252,7 @@ texts! {
         outcome_taken: "not booked: another meeting has the room",
         outcome_too_long: "not booked: longer than 90 days",
         outcome_series: "not booked: too many dates of the series are taken, so the room declined the whole series",
+        outcome_rejected: "not booked: a rule of the booking system is against it",
         outcome_released: "released",
         decisions: "Decisions",
         decisions_none: "There are no decisions yet.",

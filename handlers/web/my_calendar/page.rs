@@ -130,6 +130,7 @@ impl MyCalendarPage<'_> {
             BookingOutcome::Refused(RefusalReason::Conflict) => self.t.outcome_taken,
             BookingOutcome::Refused(RefusalReason::TooLong) => self.t.outcome_too_long,
             BookingOutcome::Refused(RefusalReason::SeriesConflicts) => self.t.outcome_series,
+            BookingOutcome::Refused(RefusalReason::Rejected) => self.t.outcome_rejected,
             BookingOutcome::Released => self.t.outcome_released,
         }
     }

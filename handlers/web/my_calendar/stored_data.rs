@@ -305,6 +305,7 @@ fn serialize_outcome<S: Serializer>(
         BookingOutcome::Refused(RefusalReason::Conflict) => "taken",
         BookingOutcome::Refused(RefusalReason::TooLong) => "too_long",
         BookingOutcome::Refused(RefusalReason::SeriesConflicts) => "series_conflicts",
+        BookingOutcome::Refused(RefusalReason::Rejected) => "rejected",
         BookingOutcome::Released => "released",
     });
     word.serialize(serializer)

@@ -8,6 +8,7 @@ use roombridge::domain::booking::{
     Booking, BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
     ObservedState, PublishLease, Published, PublishedOutcome, RefusalReason, RoomResponse,
 };
+use roombridge::domain::booking_system::SystemId;
 use roombridge::domain::ids::{BookingId, CorrelationId};
 use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::{BookingKey, Digest};
@@ -71,6 +72,7 @@ fn held(interval: Interval) -> ObservedState {
     ObservedState::Booked(ConfirmedBooking {
         interval,
         generation: 1,
+        system: SystemId::BUILT_IN,
         reference: "R-2026/1".to_owned(),
         spec_fingerprint: Digest(0x3154),
     })
@@ -193,6 +195,7 @@ fn largest() -> Booking {
     let held = ConfirmedBooking {
         interval: nine(),
         generation: u32::MAX,
+        system: SystemId(u32::MAX),
         reference: String::new(),
         spec_fingerprint: Digest(u128::MAX),
     };

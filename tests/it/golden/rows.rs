@@ -11,6 +11,7 @@ use roombridge::base::test_support::SeededRng;
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::api_call::ApiCall;
 use roombridge::domain::appointment::CopyRole;
+use roombridge::domain::booking_system::{SystemConnections, SystemRoomIds};
 use roombridge::domain::ids::{BookingId, CorrelationId, GroupId};
 use roombridge::domain::keys::Digest;
 use roombridge::domain::ledger::{LedgerSlot, RoomDay};
@@ -107,6 +108,7 @@ fn tenant(state: TenantState) -> Tenant {
         access_checked_at: None,
         comparing_since: None,
         policy: TenantPolicy::default(),
+        systems: SystemConnections::default(),
     }
 }
 
@@ -339,6 +341,7 @@ async fn rooms() -> TestResult {
         addresses: vec!["aurora@contoso.example".to_owned(), "zürich@contoso.example".to_owned()],
         response_mode: ResponseMode::ExchangeDecides,
         time_zone: "Europe/Zurich".to_owned(),
+        system_rooms: SystemRoomIds::new(),
     };
     let roombridge_decides = Room {
         addresses: vec![],

@@ -373,6 +373,8 @@ impl Case<'_> {
             RefusalReason::TooLong => interval.is_too_long(),
             // It is no series.
             RefusalReason::SeriesConflicts => false,
+            // The ledger rejects nothing.
+            RefusalReason::Rejected => false,
             RefusalReason::Conflict => {
                 self.run.history.had_rival(self.room, row.key.appointment, interval)
             }

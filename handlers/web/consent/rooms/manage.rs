@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{super::deps::Deps, form::RoomFormRow};
 use crate::{
     domain::{
+        booking_system::SystemRoomIds,
         ids::RoomId,
         personal::Personal,
         tenant::{
@@ -75,6 +76,7 @@ async fn find_room(
             addresses: addresses.into_iter().collect(),
             response_mode,
             time_zone: row.zone.trim().to_owned(),
+            system_rooms: SystemRoomIds::new(),
         }
     }))
 }

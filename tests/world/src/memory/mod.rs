@@ -2,6 +2,8 @@
 
 mod keys;
 mod outbox;
+mod system_credentials;
 
 pub use keys::MemoryKeys;
 pub use outbox::{Delivery, MemoryOutbox, QueueKind};
+pub use system_credentials::MemorySystemCredentials;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roombridge::domain::booking_system::{SystemConnections, SystemRoomIds};
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
 use roombridge::domain::tenant::decision::ConsentCapacity;
 use roombridge::domain::tenant::policy::{ContentPolicy, Registration, ResponseMode, Room};
@@ -60,6 +61,7 @@ impl Fixtures {
             access_checked_at: None,
             comparing_since: None,
             policy: TenantPolicy { content, ..TenantPolicy::default() },
+            systems: SystemConnections::default(),
         };
         self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)
     }
@@ -147,6 +149,7 @@ impl Fixtures {
             addresses: vec![room.address().to_lowercase()],
             response_mode: answering,
             time_zone: "Europe/Amsterdam".to_owned(),
+            system_rooms: SystemRoomIds::new(),
         };
         self.rooms
             .upsert(parse_id(room.tenant_id())?, &row)

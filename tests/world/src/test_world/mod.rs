@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::memory::MemoryKeys;
 use crate::memory::MemoryOutbox;
+use crate::memory::MemorySystemCredentials;
 use roombridge::app::{App, Ports};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::base::{rng::Rng, test_support::SeededRng};
@@ -47,6 +48,10 @@ pub const INVITED_TENANT: uuid::Uuid =
 
 /// The origin of the add-in that may call the world's API from a browser.
 pub const ADD_IN_ORIGIN: &str = "https://add-in.example";
+
+/// The booking systems that the world's operator allows.
+pub const TOPDESK_URL: &str = "https://contoso.topdesk.net/tas/api";
+pub const LIBREBOOKING_URL: &str = "https://rooms.contoso.example/Web/Services/index.php";
 
 /// The world could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,8 @@ pub struct TestWorld {
     pub app: App,
     /// The keys that content is sealed with, as the vault would keep them: none at first.
     pub content_keys: MemoryContentKeys,
+    /// The accounts at booking systems, as the vault would keep them.
+    pub system_credentials: MemorySystemCredentials,
 }
 
 /// Keys that never change.
@@ -142,23 +149,21 @@ impl TestWorld {
         let held_back = storage.as_ref().map(|storage| {
             Arc::new(DelayedOutbox::new(Arc::clone(&storage.outbox), Arc::clone(&clock)))
         });
-        let in_memory = || Storage {
-            tables: Arc::clone(&memory) as Arc<dyn Tables>,
-            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
-            queues: Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock))),
-        };
         let Storage { tables: store, outbox: sends, queues: from_queues } =
-            storage.unwrap_or_else(in_memory);
+            storage.unwrap_or_else(|| in_memory(&memory, &outbox, &clock));
         let sends = held_back.clone().map_or(sends, |held_back| held_back as Arc<dyn Outbox>);
         let (tables, queues) = (FaultInjector::new(), FaultInjector::new());
         let counted_outbox: Arc<dyn Outbox> =
             Arc::new(FaultyOutbox::new(Arc::clone(&sends), queues.clone()));
         let content_keys = MemoryContentKeys::new(Arc::clone(&clock));
+        let system_credentials = MemorySystemCredentials::default();
         let ports = Ports {
             tables: Arc::new(FaultyTables::new(Arc::clone(&store), tables.clone())),
             outbox: Arc::clone(&counted_outbox),
             notifications_outbox: counted_outbox,
             http: Arc::new(microsoft.network.clone()),
+            booking_http: Arc::new(microsoft.network.clone()),
+            system_credentials: Arc::new(system_credentials.clone()),
             federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
             client_state_keys: key_ring(keys, &clock),
             cookie_keys: cookie_key_ring(Arc::clone(&clock))?,
@@ -186,6 +191,7 @@ impl TestWorld {
             host,
             app,
             content_keys,
+            system_credentials,
         })
     }
 
@@ -241,6 +247,19 @@ fn serve_app(
     microsoft.set_cloud(hosts);
 }
 
+/// Rows and messages in memory.
+fn in_memory(
+    tables: &Arc<MemoryTables>,
+    outbox: &Arc<MemoryOutbox>,
+    clock: &Arc<dyn Clock>,
+) -> Storage {
+    Storage {
+        tables: Arc::clone(tables) as Arc<dyn Tables>,
+        outbox: Arc::clone(outbox) as Arc<dyn Outbox>,
+        queues: Arc::new(MemoryQueues::new(Arc::clone(outbox), Arc::clone(clock))),
+    }
+}
+
 /// The app's settings: what makes a cloud another one is settings.
 fn app_settings(options: &TestWorldOptions) -> Result<Settings, TestWorldError> {
     let hosts = &options.hosts;
@@ -264,6 +283,9 @@ fn app_settings(options: &TestWorldOptions) -> Result<Settings, TestWorldError> 
             "ROOMBRIDGE_TENANTS" => INVITED_TENANT.to_string(),
             "ROOMBRIDGE_USER_PERMISSION" if options.reads_full_profiles => {
                 "User.Read.All".to_owned()
+            }
+            "ROOMBRIDGE_BOOKING_SYSTEMS" => {
+                format!("topdesk={TOPDESK_URL},librebooking={LIBREBOOKING_URL}")
             }
             "ROOMBRIDGE_ADD_IN_ORIGIN" => ADD_IN_ORIGIN.to_owned(),
             "IDENTITY_ENDPOINT" | "IDENTITY_HEADER" => "simulated".to_owned(),

@@ -1,0 +1,96 @@
+//! Opens the booking systems that tenants have connected: the only place that knows every adapter.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use url::Url;
+
+use super::{BookingSystemError, OpenSystem, account::SystemAccount, client::SystemClient};
+use crate::{
+    base::{clock::Clock, http::Http},
+    domain::{
+        booking_system::{SystemConnection, SystemId, SystemKind},
+        ids::TenantId,
+    },
+    identity::keys::SystemCredentials,
+    settings::BookingSettings,
+    store::tenants::Tenant,
+};
+
+/// Opens booking systems. Clones share those that are open.
+#[derive(Clone)]
+pub struct SystemConnector {
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    credentials: Arc<dyn SystemCredentials>,
+    settings: BookingSettings,
+    open: Arc<Mutex<HashMap<(TenantId, SystemId), KnownSystem>>>,
+}
+
+/// One that is open, for as long as its connection is the same: it may hold a session.
+struct KnownSystem {
+    connection: SystemConnection,
+    system: OpenSystem,
+}
+
+impl SystemConnector {
+    /// Opens what the settings allow, with credentials from `credentials`.
+    pub fn new(
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        credentials: Arc<dyn SystemCredentials>,
+        settings: BookingSettings,
+    ) -> Self {
+        Self { http, clock, credentials, settings, open: Arc::default() }
+    }
+
+    /// The booking system that `tenant` has connected as `id`.
+    ///
+    /// # Errors
+    /// [`BookingSystemError::NotConnected`] where there is none, or the operator does not allow its address
+    /// any more.
+    pub fn open(&self, tenant: &Tenant, id: SystemId) -> Result<OpenSystem, BookingSystemError> {
+        let connection = tenant.systems.get(id).ok_or(BookingSystemError::NotConnected)?;
+        self.open_connection(tenant.id, connection)
+    }
+
+    /// The booking system of a connection that may not be the tenant's yet.
+    ///
+    /// # Errors
+    /// See [`SystemConnector::open`].
+    pub fn open_connection(
+        &self,
+        tenant: TenantId,
+        connection: &SystemConnection,
+    ) -> Result<OpenSystem, BookingSystemError> {
+        let allowed = self.settings.find(connection.kind, &connection.base_url);
+        let base_url = allowed.ok_or(BookingSystemError::NotConnected)?.clone();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant, connection.id);
+        if let Some(known) = open.get(&key).filter(|known| known.connection == *connection) {
+            return Ok(known.system.clone());
+        }
+        let system = self.connect(tenant, connection, base_url)?;
+        let known = KnownSystem { connection: connection.clone(), system: system.clone() };
+        open.insert(key, known);
+        Ok(system)
+    }
+
+    fn connect(
+        &self,
+        tenant: TenantId,
+        connection: &SystemConnection,
+        base_url: Url,
+    ) -> Result<OpenSystem, BookingSystemError> {
+        let (http, clock) = (Arc::clone(&self.http), Arc::clone(&self.clock));
+        let client = SystemClient::new(http, clock, connection.kind, base_url);
+        let (credentials, clock) = (Arc::clone(&self.credentials), Arc::clone(&self.clock));
+        let account = SystemAccount::new(credentials, clock, tenant, connection.id);
+        drop((client, account));
+        match connection.kind {
+            SystemKind::Topdesk | SystemKind::LibreBooking => Err(BookingSystemError::NotConnected),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The booking systems of the tenants: which ones a booking may be in, and what is asked of each.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    BookingSystemError, BookingWriter, BuiltInSystem, OpenSystem, SystemConnector,
+    built_in::CAPABILITIES as BUILT_IN,
+};
+use crate::{
+    base::invocation::Invocation,
+    domain::{
+        booking::{Booking, BookingOrder, ConfirmedBooking},
+        booking_system::{BookingQuery, BookingRequest, MatchKey, SystemId, SystemRoomId},
+        ids::RoomId,
+    },
+    store::{ledger::Ledger, rooms::RoomMap, tenants::Tenant},
+};
+
+/// The booking systems of all tenants.
+#[derive(Clone)]
+pub struct BookingSystems {
+    built_in: BuiltInSystem,
+    connector: SystemConnector,
+    rooms: RoomMap,
+}
+
+impl BookingSystems {
+    /// The built-in system on `ledger`, and those that `connector` opens.
+    pub fn new(ledger: Ledger, connector: SystemConnector, rooms: RoomMap) -> Self {
+        Self { built_in: BuiltInSystem::new(ledger), connector, rooms }
+    }
+
+    /// Makes the booking where the tenant's bookings are made, or changes the one that is there, and ends
+    /// what is of it elsewhere. `booking` has the intent to do so; where that has `taken_over` an earlier
+    /// one, whatever that one may have done is found.
+    ///
+    /// # Errors
+    /// See [`BookingWriter::put`].
+    pub async fn put(
+        &self,
+        invocation: &Invocation,
+        tenant: &Tenant,
+        booking: &Booking,
+        order: &BookingOrder,
+        taken_over: bool,
+    ) -> Result<ConfirmedBooking, BookingSystemError> {
+        let current = tenant.systems.current;
+        let room = self.room(tenant, current, order.key.room).await?;
+        let details = &order.spec.facts.details;
+        let request = BookingRequest {
+            key: order.match_key(),
+            room: room.clone(),
+            interval: order.spec.facts.interval,
+            subject: details.subject.clone(),
+            organizer: details.organizer.clone(),
+            attendees: details.attendees.clone(),
+            attendee_count: order.spec.facts.attendee_count,
+        };
+        let query = query(booking, current, room);
+        let reference = self.open(tenant, current)?.put(invocation, &request, &query).await?;
+        let mut elsewhere = holders(tenant, booking, taken_over);
+        elsewhere.remove(&current);
+        self.cancel_in(invocation, tenant, booking, elsewhere).await?;
+        Ok(order.confirmed(current, reference))
+    }
+
+    /// Ends the booking wherever it may be; none is fine.
+    ///
+    /// # Errors
+    /// [`BookingSystemError`]; a repeat ends what is left.
+    pub async fn cancel(
+        &self,
+        invocation: &Invocation,
+        tenant: &Tenant,
+        booking: &Booking,
+        taken_over: bool,
+    ) -> Result<(), BookingSystemError> {
+        let systems = holders(tenant, booking, taken_over);
+        self.cancel_in(invocation, tenant, booking, systems).await
+    }
+
+    async fn cancel_in(
+        &self,
+        invocation: &Invocation,
+        tenant: &Tenant,
+        booking: &Booking,
+        systems: BTreeSet<SystemId>,
+    ) -> Result<(), BookingSystemError> {
+        // The built-in system has what the ledger has, which is released when all is done.
+        for system in systems.into_iter().filter(|system| !system.is_built_in()) {
+            let room = match self.room(tenant, system, booking.key.room).await {
+                // It was never booked there.
+                Err(BookingSystemError::RoomNotMapped) => continue,
+                room => room?,
+            };
+            let query = query(booking, system, room);
+            self.open(tenant, system)?.cancel(invocation, &query).await?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, tenant: &Tenant, id: SystemId) -> Result<BookingWriter, BookingSystemError> {
+        if id.is_built_in() {
+            let api = Arc::new(self.built_in.clone());
+            return Ok(BookingWriter::new(OpenSystem { api, capabilities: BUILT_IN }));
+        }
+        Ok(BookingWriter::new(self.connector.open(tenant, id)?))
+    }
+
+    /// What the system calls the room.
+    async fn room(
+        &self,
+        tenant: &Tenant,
+        system: SystemId,
+        room: RoomId,
+    ) -> Result<SystemRoomId, BookingSystemError> {
+        if system.is_built_in() {
+            return Ok(BuiltInSystem::room(room));
+        }
+        let rooms = self.rooms.list(tenant.id).await?;
+        let managed = rooms.iter().find(|managed| managed.id == room);
+        let mapped = managed.and_then(|room| room.system_rooms.get(&system));
+        mapped.cloned().ok_or(BookingSystemError::RoomNotMapped)
+    }
+}
+
+/// The systems that may have something of the booking: the one that confirmed it, or, after a try whose
+/// outcome nobody knows, any of the tenant's. A booking that nobody has confirmed can be in the current
+/// one alone.
+fn holders(tenant: &Tenant, booking: &Booking, taken_over: bool) -> BTreeSet<SystemId> {
+    let confirmed = booking.confirmed().map(|held| held.system);
+    let connected = tenant.systems.all.iter().map(|connection| connection.id);
+    let possible = connected.filter(|_| taken_over);
+    possible.chain([confirmed.unwrap_or(tenant.systems.current)]).collect()
+}
+
+/// What leads to the booking at a system.
+fn query(booking: &Booking, system: SystemId, room: SystemRoomId) -> BookingQuery {
+    let here = booking.confirmed().filter(|held| held.system == system);
+    let intent = booking.intent.iter();
+    let tried = intent.flat_map(|intent| intent.claim.iter().chain(&intent.stale).copied());
+    let mut intervals: Vec<_> = here.map(|held| held.interval).into_iter().chain(tried).collect();
+    intervals.sort_unstable();
+    intervals.dedup();
+    BookingQuery {
+        key: MatchKey { booking: booking.id, generation: booking.generation },
+        reference: here.map(|held| held.reference.clone()),
+        room,
+        intervals,
+    }
+}
