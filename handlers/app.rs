@@ -184,7 +184,7 @@ impl App {
 
     fn booking_systems(&self) -> BookingSystems {
         let (ledger, connector) = (Ledger::new(self.tables()), self.system_connector.clone());
-        BookingSystems::new(ledger, connector, self.rooms.clone())
+        BookingSystems::new(ledger, connector, self.rooms.clone(), self.clock())
     }
 
     fn queue_job<J: QueueJob + 'static>(&self, job: J) -> Arc<dyn QueueFunction> {
@@ -254,6 +254,8 @@ impl App {
             rooms: self.rooms.clone(),
             register: Register::new(self.tables()),
             data: TenantData::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            systems: self.booking_systems(),
             graph: self.graph.clone(),
             clock: self.clock(),
         }

@@ -1,4 +1,7 @@
 //! The account that one tenant has given us at one booking system, as the vault keeps it.
+//!
+//! One that was refused is not tried again for a while: every booking that waits would try it, and systems lock
+//! an account that fails too often. A new password makes a new [`SystemAccount`].
 
 use std::sync::Arc;
 
@@ -14,9 +17,10 @@ use crate::{
     identity::keys::SystemCredentials,
 };
 
-/// How long an account is remembered: a replaced password is taken up after that, or when the old one is
-/// refused.
-const TTL: SignedDuration = SignedDuration::from_mins(10);
+/// How long an account is remembered.
+const TTL: SignedDuration = SignedDuration::from_hours(1);
+/// How long one that was refused is not tried.
+const REFUSAL_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// The account of one tenant at one system. Clones share what was read.
 #[derive(Clone)]
@@ -25,6 +29,7 @@ pub(in crate::booking) struct SystemAccount {
     tenant: TenantId,
     system: SystemId,
     known: Cache<(), SystemCredential>,
+    refused: Cache<(), ()>,
 }
 
 impl SystemAccount {
@@ -35,14 +40,18 @@ impl SystemAccount {
         tenant: TenantId,
         system: SystemId,
     ) -> Self {
-        Self { credentials, tenant, system, known: Cache::with_ttl(clock, TTL) }
+        let refused = Cache::with_ttl(Arc::clone(&clock), REFUSAL_TTL);
+        Self { credentials, tenant, system, known: Cache::with_ttl(clock, TTL), refused }
     }
 
     /// The login and the password.
     ///
     /// # Errors
-    /// [`BookingSystemError::Unauthorised`] where the vault has none.
+    /// [`BookingSystemError::Unauthorised`] where the vault has none, or it was refused a moment ago.
     pub(in crate::booking) async fn get(&self) -> Result<SystemCredential, BookingSystemError> {
+        if self.refused.get(&()).is_some() {
+            return Err(BookingSystemError::Unauthorised);
+        }
         if let Some(known) = self.known.get(&()) {
             return Ok(known);
         }
@@ -53,8 +62,9 @@ impl SystemAccount {
         Ok(credential)
     }
 
-    /// The system refused it: the next call reads it again.
-    pub(in crate::booking) fn forget(&self) {
+    /// The system does not know it, or does not let it in.
+    pub(in crate::booking) fn refuse(&self) {
         self.known.invalidate(&());
+        self.refused.insert((), ());
     }
 }

@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "the adapters use it")]
 mod account;
+mod budget;
 mod built_in;
 mod claims;
 #[expect(dead_code, reason = "the adapters use it")]
@@ -18,8 +19,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::budget::BookingBudget;
 use crate::{
-    base::invocation::Invocation,
+    base::{clock::Clock, invocation::Invocation},
     domain::{
         booking_system::{
             BookingQuery, BookingRequest, Capabilities, ConnectionCheck, SystemBooking,
@@ -42,6 +44,20 @@ pub struct OpenSystem {
     pub api: Arc<dyn BookingSystem>,
     /// What its adapter says that it can do.
     pub capabilities: Capabilities,
+    budget: BookingBudget,
+}
+
+impl OpenSystem {
+    /// A system that grants us `calls_per_minute`, or what its adapter knows of it.
+    pub fn new(
+        api: Arc<dyn BookingSystem>,
+        capabilities: Capabilities,
+        clock: Arc<dyn Clock>,
+        calls_per_minute: Option<u32>,
+    ) -> Self {
+        let calls = calls_per_minute.unwrap_or(capabilities.calls_per_minute);
+        Self { api, capabilities, budget: BookingBudget::new(clock, &capabilities, calls) }
+    }
 }
 
 /// A system that holds bookings, as one tenant's account there sees it.

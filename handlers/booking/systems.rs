@@ -1,13 +1,13 @@
 //! The booking systems of the tenants: which ones a booking may be in, and what is asked of each.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     BookingSystemError, BookingWriter, BuiltInSystem, OpenSystem, SystemConnector,
     built_in::CAPABILITIES as BUILT_IN,
 };
 use crate::{
-    base::invocation::Invocation,
+    base::{clock::Clock, invocation::Invocation},
     domain::{
         booking::{Booking, BookingOrder, ConfirmedBooking},
         booking_system::{BookingQuery, BookingRequest, MatchKey, SystemId, SystemRoomId},
@@ -19,15 +19,35 @@ use crate::{
 /// The booking systems of all tenants.
 #[derive(Clone)]
 pub struct BookingSystems {
-    built_in: BuiltInSystem,
+    built_in: OpenSystem,
     connector: SystemConnector,
     rooms: RoomMap,
 }
 
 impl BookingSystems {
     /// The built-in system on `ledger`, and those that `connector` opens.
-    pub fn new(ledger: Ledger, connector: SystemConnector, rooms: RoomMap) -> Self {
-        Self { built_in: BuiltInSystem::new(ledger), connector, rooms }
+    pub fn new(
+        ledger: Ledger,
+        connector: SystemConnector,
+        rooms: RoomMap,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let api = Arc::new(BuiltInSystem::new(ledger));
+        Self { built_in: OpenSystem::new(api, BUILT_IN, clock, None), connector, rooms }
+    }
+
+    /// From one booking to the next while a tenant's bookings follow it to another system: every second place
+    /// of the slowest of its systems.
+    ///
+    /// # Errors
+    /// [`BookingSystemError::NotConnected`] where the operator does not allow one of them any more.
+    pub fn moving_pause(&self, tenant: &Tenant) -> Result<Duration, BookingSystemError> {
+        let mut longest = Duration::ZERO;
+        for connection in &tenant.systems.all {
+            let system = self.connector.open_connection(tenant.id, connection)?;
+            longest = longest.max(system.budget.idle_pause());
+        }
+        Ok(longest)
     }
 
     /// Makes the booking where the tenant's bookings are made, or changes the one that is there, and ends
@@ -100,11 +120,9 @@ impl BookingSystems {
     }
 
     fn open(&self, tenant: &Tenant, id: SystemId) -> Result<BookingWriter, BookingSystemError> {
-        if id.is_built_in() {
-            let api = Arc::new(self.built_in.clone());
-            return Ok(BookingWriter::new(OpenSystem { api, capabilities: BUILT_IN }));
-        }
-        Ok(BookingWriter::new(self.connector.open(tenant, id)?))
+        let built_in = || Ok(self.built_in.clone());
+        let system = if id.is_built_in() { built_in() } else { self.connector.open(tenant, id) };
+        Ok(BookingWriter::new(system?))
     }
 
     /// What the system calls the room.

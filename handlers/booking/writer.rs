@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{BookingSystem, BookingSystemError, OpenSystem};
+use super::{BookingSystem, BookingSystemError, OpenSystem, budget::BookingBudget};
 use crate::{
     base::invocation::Invocation,
     domain::{
@@ -20,12 +20,13 @@ use crate::{
 pub struct BookingWriter {
     api: Arc<dyn BookingSystem>,
     can: Capabilities,
+    budget: BookingBudget,
 }
 
 impl BookingWriter {
     /// A writer to `system`.
     pub fn new(system: OpenSystem) -> Self {
-        Self { api: system.api, can: system.capabilities }
+        Self { api: system.api, can: system.capabilities, budget: system.budget }
     }
 
     /// Makes the system have exactly one booking under the key, as `request` says; answers the system's own
@@ -45,6 +46,7 @@ impl BookingWriter {
             // The claim that the caller has made is the booking.
             return Ok(self.api.create(invocation, request).await?.reference);
         }
+        self.budget.take()?;
         let interval = request.interval.truncated_to(can.time_unit);
         let request = BookingRequest { interval, ..request.clone() };
         let booking = self.write(invocation, &request, query).await?;
@@ -73,6 +75,7 @@ impl BookingWriter {
             // The caller releases the claim next, and with it the booking.
             return Ok(());
         }
+        self.budget.take()?;
         let found = self.find(invocation, query).await?;
         self.end_all(invocation, &found).await
     }

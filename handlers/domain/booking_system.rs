@@ -71,6 +71,8 @@ pub struct SystemConnection {
     pub kind: SystemKind,
     /// One of the addresses that the operator allows.
     pub base_url: String,
+    /// When its account was given last: a new one is used at once by every process.
+    pub account_set_at: Timestamp,
     /// Whom a booking is made for whose organizer is not named, or not known there: an e-mail address or a
     /// login, as the system wants it.
     pub fallback_requester: String,
@@ -89,6 +91,30 @@ pub struct SystemConnections {
     pub current: SystemId,
     /// Every system that may hold a booking, beside the built-in one.
     pub all: Vec<SystemConnection>,
+    /// Since when bookings follow from another system; `None` once all are in the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving_since: Option<Timestamp>,
+    /// What keeps bookings from being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<SystemTrouble>,
+}
+
+/// A booking system does not do what it is asked, and bookings wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemTrouble {
+    pub since: Timestamp,
+    pub kind: SystemTroubleKind,
+}
+
+/// What is wrong, as an administrator can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SystemTroubleKind {
+    /// The password is wrong or has ended, or a right was taken away.
+    AccountRefused,
+    /// The operator has taken the address out of the setting.
+    AddressNotAllowed,
+    /// It does not answer, or not as it should.
+    Unavailable,
 }
 
 impl SystemConnections {

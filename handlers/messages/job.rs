@@ -79,6 +79,10 @@ impl Job {
                 TenantTaskKind::ReconcilePolicy { from: Some(cursor) } => {
                     (1, 1 + u16::from(cursor.shard))
                 }
+                TenantTaskKind::MoveBookings { from: None } => (1, 0),
+                TenantTaskKind::MoveBookings { from: Some(cursor) } => {
+                    (1, 1 + u16::from(cursor.shard))
+                }
             },
             Self::MaintainMailbox(tasks) => {
                 let resync = |kind| matches!(kind, MailboxTaskKind::Resync);

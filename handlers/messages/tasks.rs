@@ -212,6 +212,15 @@ pub struct ReconcileCursor {
     pub resync: bool,
 }
 
+/// Where a pass over a tenant's bookings continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MoveCursor {
+    /// The first shard of `Bookings` that the pass has not reached yet.
+    pub shard: u8,
+    /// Whether it has found a booking that is to be moved.
+    pub left: bool,
+}
+
 /// What to do with a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -231,6 +240,12 @@ pub enum TenantTaskKind {
     CheckAccess,
     /// It is suspended: check whether access is back, and go on if it is.
     Resume,
+    /// It has changed to another booking system: its bookings follow.
+    MoveBookings {
+        /// Where a pass that was too long for one invocation continues; `None` for its beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<MoveCursor>,
+    },
 }
 
 /// To `maintain-tenant`: a task for one tenant.

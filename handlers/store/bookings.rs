@@ -126,6 +126,19 @@ impl Bookings {
         self.list_partition(format!("{tenant}_{appointment}")).await
     }
 
+    /// A 256th of a tenant's bookings: those of the appointments whose digest begins with `shard`. A series is
+    /// in one shard as a whole.
+    pub async fn list_shard(
+        &self,
+        tenant: TenantId,
+        shard: u8,
+    ) -> Result<Vec<Booking>, StoreError> {
+        let from = format!("{tenant}_{shard:02x}");
+        // Sorts after every hexadecimal digit.
+        let before = format!("{from}~");
+        self.values(&KeyRange::partition_range(from, before)).await
+    }
+
     async fn list_partition(&self, partition: String) -> Result<Vec<VersionedBooking>, StoreError> {
         let rows = self.read_all(&KeyRange::single_partition(partition)).await?;
         Ok(rows.into_iter().map(|(booking, _, etag)| (booking, etag)).collect())

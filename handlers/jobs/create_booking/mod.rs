@@ -11,12 +11,14 @@
 
 mod conflict;
 mod series;
+mod system_calls;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
+use self::system_calls::SystemCalls;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{BookingSystemError, BookingSystems, LedgerClaims},
@@ -151,6 +153,11 @@ struct BookingWorker<'a> {
 // === The steps ===
 
 impl BookingWorker<'_> {
+    fn system(&self) -> SystemCalls<'_> {
+        let Self { deps, invocation, job, tenant, .. } = self;
+        SystemCalls { deps, invocation, tenant, meta: job.meta }
+    }
+
     /// Makes the booking, or changes the one that exists.
     async fn put(
         &self,
@@ -170,14 +177,12 @@ impl BookingWorker<'_> {
             if let Some(conflict) = self.deps.claims.claim(free).await? {
                 return self.resolve_conflict(booking, etag, conflict).await;
             }
-            let Self { deps, invocation, tenant, .. } = self;
-            let put = deps.systems.put(invocation, tenant, &booking, &order, taken_over).await;
-            let ended = match put {
+            let ended = match self.system().put(&booking, &order, taken_over).await {
                 Ok(confirmed) => booking.with_observed(ObservedState::Booked(confirmed)),
                 Err(error) => {
                     let reason = refusal(&error).ok_or(error)?;
                     // What it had before is of no use, as the appointment is not there any more.
-                    deps.systems.cancel(invocation, tenant, &booking, taken_over).await?;
+                    self.system().cancel(&booking, taken_over).await?;
                     booking.with_refusal(reason)
                 }
             };
@@ -197,8 +202,7 @@ impl BookingWorker<'_> {
         let taken_over = booking.intent.is_some();
         let step = refusal.map_or(Step::Cancel, Step::Refuse);
         self.under_intent(booking, etag, &step, async |booking, etag| {
-            let Self { deps, invocation, tenant, .. } = self;
-            deps.systems.cancel(invocation, tenant, &booking, taken_over).await?;
+            self.system().cancel(&booking, taken_over).await?;
             let ended = match refusal {
                 Some(reason) => booking.with_refusal(reason),
                 None => booking.with_observed(ObservedState::Nothing),

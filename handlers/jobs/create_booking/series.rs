@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{CONFLICT_BACKOFF, Deps, LEASE, refusal};
+use super::{CONFLICT_BACKOFF, Deps, LEASE, refusal, system_calls::SystemCalls};
 use crate::{
     base::invocation::Invocation,
     booking::{BookingSystemError, SlotChange},
@@ -270,8 +270,7 @@ impl SeriesWorker<'_> {
     ) -> Result<Vec<(&'o Booking, &'o BookingOrder)>, JobError> {
         let mut conflicting = Vec::new();
         for (booking, order) in orders {
-            let Self { deps, invocation, tenant, .. } = self;
-            match deps.systems.put(invocation, tenant, booking, order, false).await {
+            match self.system().put(booking, order, false).await {
                 Ok(confirmed) => drop(placed.insert(booking.id, Ok(confirmed))),
                 Err(BookingSystemError::Conflict) => conflicting.push((booking, order)),
                 Err(error) => {
@@ -285,8 +284,12 @@ impl SeriesWorker<'_> {
     }
 
     async fn cancel(&self, booking: &Booking) -> Result<(), JobError> {
-        let Self { deps, invocation, tenant, .. } = self;
-        Ok(deps.systems.cancel(invocation, tenant, booking, false).await?)
+        Ok(self.system().cancel(booking, false).await?)
+    }
+
+    fn system(&self) -> SystemCalls<'_> {
+        let Self { deps, invocation, job, tenant, .. } = self;
+        SystemCalls { deps, invocation, tenant, meta: job.meta }
     }
 
     /// Writes our part of the rows, and keeps what others have changed in theirs meanwhile, be it the key

@@ -180,11 +180,12 @@ async fn enqueue_daily_tasks(
         if deps.clock.now() >= stop_at {
             break;
         }
-        let Some(kind) = daily_task(&tenant) else { continue };
-        let task = TenantTask { tenant: tenant.id, kind, meta: new_meta(deps, asked_at) };
-        let delay = Duration::from_secs(deps.rng.below(DAILY_SPREAD));
-        deps.outbox.enqueue(Enqueue::later(task, delay)).await?;
-        sent += 1;
+        for kind in daily_tasks(&tenant) {
+            let task = TenantTask { tenant: tenant.id, kind, meta: new_meta(deps, asked_at) };
+            let delay = Duration::from_secs(deps.rng.below(DAILY_SPREAD));
+            deps.outbox.enqueue(Enqueue::later(task, delay)).await?;
+            sent += 1;
+        }
     }
     Ok(sent)
 }
@@ -197,13 +198,17 @@ fn daily_hour(now: Timestamp) -> Option<Timestamp> {
     is_time.then(|| now.round(hour).unwrap_or(now))
 }
 
-fn daily_task(tenant: &Tenant) -> Option<TenantTaskKind> {
+fn daily_tasks(tenant: &Tenant) -> Vec<TenantTaskKind> {
     match tenant.state {
-        TenantState::Active => Some(TenantTaskKind::ReconcilePolicy { from: None }),
-        TenantState::Disconnecting => Some(TenantTaskKind::Leave),
+        TenantState::Active if tenant.systems.moving_since.is_some() => vec![
+            TenantTaskKind::ReconcilePolicy { from: None },
+            TenantTaskKind::MoveBookings { from: None },
+        ],
+        TenantState::Active => vec![TenantTaskKind::ReconcilePolicy { from: None }],
+        TenantState::Disconnecting => vec![TenantTaskKind::Leave],
         // Nobody tells us that an administrator has let us in again at Microsoft's side.
-        TenantState::Suspended(_) => Some(TenantTaskKind::Resume),
-        TenantState::Deleted(_) => None,
+        TenantState::Suspended(_) => vec![TenantTaskKind::Resume],
+        TenantState::Deleted(_) => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod check_access;
 mod enrol;
 mod leave;
+mod move_bookings;
 mod reconcile_policy;
 mod worker;
 
@@ -55,5 +56,8 @@ async fn run(deps: &Deps, invocation: &Invocation, task: &TenantTask) -> JobResu
         TenantTaskKind::Leave => worker.leave(etag).await,
         TenantTaskKind::CheckAccess => worker.check_access().await,
         TenantTaskKind::Resume => worker.resume().await,
+        TenantTaskKind::MoveBookings { from } => {
+            worker.move_bookings(from.unwrap_or_default()).await
+        }
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation},
+    booking::BookingSystems,
     domain::{
         ids::{MailboxId, TenantId},
         tenant::decision::{Decision, DecisionKind},
@@ -14,6 +15,7 @@ use crate::{
     jobs::runner::job::{Enqueue, JobError},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     store::{
+        bookings::Bookings,
         mailboxes::Mailboxes,
         register::Register,
         rooms::RoomMap,
@@ -30,6 +32,8 @@ pub struct Deps {
     pub(crate) rooms: RoomMap,
     pub(crate) register: Register,
     pub(crate) data: TenantData,
+    pub(crate) bookings: Bookings,
+    pub(crate) systems: BookingSystems,
     pub(crate) graph: Graph,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -10,8 +10,8 @@ use roombridge::domain::ids::{CorrelationId, EventId};
 use roombridge::domain::keys::{Digest, SeriesKey};
 use roombridge::messages::{
     BookingJob, BookingTask, EventChange, EventChanges, HolderCheck, InvalidMessage, Job, JobMeta,
-    MailboxTask, MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, SeriesJob,
-    TenantTask, TenantTaskKind, WaitingBooking,
+    MailboxTask, MailboxTaskKind, MailboxTasks, Message, MoveCursor, Origin, ReconcileCursor,
+    SeriesJob, TenantTask, TenantTaskKind, WaitingBooking,
 };
 use roombridge::queue::Queue;
 use serde::Serialize;
@@ -228,6 +228,13 @@ fn tenant_tasks() -> TestResult {
             ("reconcile-policy-resubscribing", task(resubscribing)),
             ("reconcile-policy-resyncing", task(resyncing)),
             ("leave", task(TenantTaskKind::Leave)),
+            ("move-bookings", task(TenantTaskKind::MoveBookings { from: None })),
+            (
+                "move-bookings-onward",
+                task(TenantTaskKind::MoveBookings {
+                    from: Some(MoveCursor { shard: 17, left: true }),
+                }),
+            ),
             ("resume", task(TenantTaskKind::Resume)),
             (
                 "check-access",

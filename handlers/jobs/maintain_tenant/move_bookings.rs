@@ -1,0 +1,88 @@
+//! The tenant has changed to another booking system: every booking that is still in another one is made in the
+//! new one and ended in the old one, by the job that makes bookings anyway.
+//!
+//! It is a pass over the bookings shard by shard, at half the pace that the systems grant, so that what
+//! people change meanwhile does not wait behind it. What could not be moved, because a system was down, is
+//! found by the next pass: the day's check of a tenant starts one until a pass finds nothing left.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::worker::TenantWorker;
+use crate::{
+    domain::{booking::Booking, booking_system::SystemConnections},
+    jobs::runner::job::{Enqueue, Job, JobError, JobResult},
+    messages::{BookingTask, JobMeta, MoveCursor, SeriesJob, TenantTaskKind},
+    store::tenants::Tenant,
+};
+
+/// For how long ahead one part of the pass sends jobs: the queue never holds a whole tenant, and a tenant that
+/// changes its mind has few of them left.
+const AHEAD: Duration = Duration::from_secs(10 * 60);
+
+impl TenantWorker<'_> {
+    pub(super) async fn move_bookings(&self, cursor: MoveCursor) -> JobResult {
+        if !self.tenant.state.is_active() {
+            return Err(JobError::Discard("the tenant is not active"));
+        }
+        let pause = self.deps.systems.moving_pause(&self.tenant)?;
+        let (mut jobs, mut delay, mut left) = (Vec::new(), Duration::ZERO, cursor.left);
+        let mut next = Some(cursor.shard);
+        while let Some(shard) = next.filter(|_| delay < AHEAD) {
+            for (task, bookings) in self.find_elsewhere(shard).await? {
+                jobs.push(Enqueue::later(Job::CreateBooking(task), delay));
+                delay += pause * bookings;
+                left = true;
+            }
+            next = shard.checked_add(1);
+        }
+        match next {
+            Some(shard) => {
+                let rest = TenantTaskKind::MoveBookings { from: Some(MoveCursor { shard, left }) };
+                jobs.push(self.continue_later(rest, 0, delay));
+            }
+            None if !left => self.end_move().await?,
+            None => {}
+        }
+        Ok(jobs)
+    }
+
+    /// The work on those bookings of a shard that are in another system than the current one: a single each, or
+    /// a series, and how many bookings each moves.
+    async fn find_elsewhere(&self, shard: u8) -> Result<Vec<(BookingTask, u32)>, JobError> {
+        let (now, current) = (self.now(), self.tenant.systems.current);
+        let bookings = self.deps.bookings.list_shard(self.tenant.id, shard).await?;
+        let is_elsewhere = |booking: &&Booking| {
+            let held = booking.confirmed().is_some_and(|held| held.system != current);
+            held && booking.purge_due > now
+        };
+        let (mut tasks, mut series) = (Vec::new(), BTreeSet::new());
+        let meta = JobMeta::new(self.task.meta.correlation, now);
+        for booking in bookings.iter().filter(is_elsewhere) {
+            let Some(key) = booking.key.series() else {
+                tasks.push((BookingTask::of(booking.key, meta), 1));
+                continue;
+            };
+            if series.insert(key) {
+                let of_series = |other: &&Booking| other.key.series() == Some(key);
+                let dates = bookings.iter().filter(is_elsewhere).filter(of_series).count();
+                let job = SeriesJob { key, due: None, meta };
+                tasks.push((job.into(), u32::try_from(dates).unwrap_or(u32::MAX)));
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Nothing is left in another system.
+    async fn end_move(&self) -> Result<(), JobError> {
+        let Some((tenant, etag)) = self.deps.tenants.get_with_etag(self.tenant.id).await? else {
+            return Ok(());
+        };
+        // A later change has a pass of its own.
+        if tenant.systems.moving_since.is_none_or(|since| self.task.meta.first_seen < since) {
+            return Ok(());
+        }
+        let systems = SystemConnections { moving_since: None, ..tenant.systems.clone() };
+        self.deps.tenants.replace(&Tenant { systems, ..tenant }, &etag).await?;
+        Ok(())
+    }
+}
