@@ -8,10 +8,12 @@ use roombridge::{
     app::{App, Ports},
     base::{
         clock::{Clock, ShiftedClock},
+        guarded_http::GuardedHttp,
         http::{ReqwestHttp, RetryPolicy, azure_transport},
         rng::SystemRng,
         telemetry,
     },
+    booking::MAX_ANSWER,
     host::server,
     identity::{
         app_tokens::credential,
@@ -105,8 +107,8 @@ fn ports(settings: &Settings, http: ReqwestHttp) -> Result<Ports, Box<dyn Error>
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(RetryPolicy::WORKER)?),
         notifications_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
-        http: Arc::new(http.clone()),
-        booking_http: Arc::new(http),
+        http: Arc::new(http),
+        booking_http: Arc::new(GuardedHttp::new(&settings.booking.private_hosts, MAX_ANSWER)),
         system_credentials: Arc::new(KeyVaultSystemCredentials::new(
             vault,
             Arc::clone(&own),

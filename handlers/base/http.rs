@@ -181,7 +181,7 @@ impl Http for ReqwestHttp {
     }
 }
 
-fn to_http_error(error: &reqwest::Error) -> HttpError {
+pub(in crate::base) fn to_http_error(error: &reqwest::Error) -> HttpError {
     // reqwest's own text names the address, which holds ids of people.
     let kind = if error.is_timeout() {
         "timed out"

@@ -17,7 +17,7 @@ use crate::{
 
 /// The longest answer that is read, in bytes: a page of 10,000 reservations with the fields that we ask for
 /// has half of it.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// Sends to one booking system of one tenant.
 #[derive(Clone)]

@@ -33,6 +33,7 @@ use crate::{
 
 pub use built_in::BuiltInSystem;
 pub use claims::{FreeInterval, LedgerClaims, SlotChange};
+pub use client::MAX_ANSWER;
 pub use connector::SystemConnector;
 pub use error::BookingSystemError;
 pub use systems::BookingSystems;
