@@ -1,18 +1,25 @@
 //! What it takes to make a booking system agree, whatever the system: look → write → look again → undo a
 //! lost race.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{BookingSystem, BookingSystemError, OpenSystem, budget::BookingBudget};
 use crate::{
     base::invocation::Invocation,
     domain::{
         booking_system::{
-            BookingQuery, BookingRequest, Capabilities, ConflictSignal, SystemBooking,
+            BookingQuery, BookingRequest, Capabilities, ConflictSignal, MatchKey, SystemBooking,
             SystemBookingStatus,
         },
         interval::Interval,
     },
+};
+
+/// The pauses between looks at a room that several writers of ours booked at once: the others take one look and
+/// one cancellation to give way.
+const RACE_WAITS: [Duration; 6] = {
+    let [short, long] = [Duration::from_millis(250), Duration::from_secs(1)];
+    [short, short, long, long, long, Duration::ZERO]
 };
 
 /// Makes, changes and ends bookings at one booking system.
@@ -56,7 +63,7 @@ impl BookingWriter {
         if booking.room != request.room || booking.interval != interval {
             return Err(BookingSystemError::NotReturned);
         }
-        if can.double_books && self.has_lost(invocation, &booking).await? {
+        if can.double_books && self.has_lost(invocation, request.key, &booking).await? {
             return self.give_way(invocation, &booking).await;
         }
         Ok(booking.reference)
@@ -127,22 +134,40 @@ impl BookingWriter {
         Ok(())
     }
 
-    /// Whether another booking has the room, too, and stays. Of two that were made by Roombridge the one
-    /// with the smaller key stays: both look, and both see the same. Anybody else does not look.
+    /// Whether the booking has to give way to another one that has the room, too.
+    ///
+    /// Nobody but Roombridge looks, so we give way to a booking of anybody else. Of several that Roombridge
+    /// made at once (two organisations may share a system) each sees those that were there before its look.
+    /// All but the one with the smallest key give way. That one waits until they have; if one stays, that one
+    /// had looked before we were there, and was alone.
     async fn has_lost(
         &self,
         invocation: &Invocation,
+        key: MatchKey,
         booking: &SystemBooking,
     ) -> Result<bool, BookingSystemError> {
-        let day = self.api.list(invocation, &booking.room, booking.interval).await?;
-        let is_ours = |other: &SystemBooking| other.reference == booking.reference;
-        if !day.iter().any(is_ours) {
-            return Err(BookingSystemError::NotReturned);
+        for wait in RACE_WAITS {
+            let room = self.api.list(invocation, &booking.room, booking.interval).await?;
+            let is_it = |other: &SystemBooking| other.reference == booking.reference;
+            if !room.iter().any(is_it) {
+                return Err(BookingSystemError::NotReturned);
+            }
+            let holds = |other: &SystemBooking| other.status != SystemBookingStatus::Conflicting;
+            let others = room.into_iter().filter(|other| !is_it(other) && holds(other));
+            // The same booking once more: an earlier try took effect after we had looked.
+            let is_twin = |other: &SystemBooking| other.key == Some(key);
+            let (twins, rivals): (Vec<_>, Vec<_>) = others.partition(is_twin);
+            self.end_all(invocation, &twins).await?;
+            if rivals.is_empty() {
+                return Ok(false);
+            }
+            // `None` is smaller than any key.
+            if rivals.iter().any(|rival| rival.key < Some(key)) {
+                return Ok(true);
+            }
+            tokio::time::sleep(wait).await;
         }
-        Ok(day.iter().filter(|other| !is_ours(other)).any(|other| match (other.key, booking.key) {
-            (Some(theirs), Some(ours)) => theirs < ours,
-            (None, _) | (Some(_), None) => other.status != SystemBookingStatus::Conflicting,
-        }))
+        Ok(true)
     }
 
     /// Takes a booking back that another one is in the way of.
