@@ -318,6 +318,9 @@ impl App {
             register: Register::new(self.tables()),
             audit: Audit::new(self.tables()),
             graph: self.graph.clone(),
+            allowed_systems: self.settings.booking.allowed.clone(),
+            systems: self.system_connector.clone(),
+            system_credentials: Arc::clone(&self.ports.system_credentials),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),
         }

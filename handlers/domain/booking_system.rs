@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -82,6 +82,50 @@ pub struct SystemConnection {
     /// Calls a minute that the system's owner grants us; the adapter's own number where none is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_per_minute: Option<u32>,
+    /// The last day of the account's password, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ends: Option<Date>,
+}
+
+impl SystemConnection {
+    /// A connection whose account is given `now`.
+    pub fn new(id: SystemId, kind: SystemKind, base_url: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            base_url,
+            account_set_at: now,
+            fallback_requester: String::new(),
+            cancellation_reason: None,
+            calls_per_minute: None,
+            account_ends: None,
+        }
+    }
+
+    /// The system as evidence and pages name it.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.kind.product_name(), self.base_url)
+    }
+}
+
+/// What came of a look at a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOutcome {
+    Passed,
+    RightsMissing,
+    AccountRefused,
+    /// It did not answer, or not as it should.
+    NoAnswer,
+    Throttled,
+    /// The operator does not allow its address any more.
+    NotAllowed,
+}
+
+/// The last look that an administrator had at a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCheck {
+    pub at: Timestamp,
+    pub outcome: CheckOutcome,
 }
 
 /// The booking systems of a tenant.
@@ -89,6 +133,9 @@ pub struct SystemConnection {
 pub struct SystemConnections {
     /// Where bookings are made.
     pub current: SystemId,
+    /// Since when; `None` for the built-in one from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_since: Option<Timestamp>,
     /// Every system that may hold a booking, beside the built-in one.
     pub all: Vec<SystemConnection>,
     /// Since when bookings follow from another system; `None` once all are in the current one.
@@ -97,6 +144,12 @@ pub struct SystemConnections {
     /// What keeps bookings from being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<SystemTrouble>,
+    /// The last number that was given to one. None is given twice: bookings and rooms remember it.
+    #[serde(default, skip_serializing_if = "SystemId::is_built_in")]
+    pub last: SystemId,
+    /// Not in the connections: those are compared to tell whether an open one is still the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<SystemId, LastCheck>,
 }
 
 /// A booking system does not do what it is asked, and bookings wait.
@@ -126,6 +179,17 @@ impl SystemConnections {
     /// The connection to a system; `None` for the built-in one, and for one that is not used any more.
     pub fn get(&self, id: SystemId) -> Option<&SystemConnection> {
         self.all.iter().find(|connection| connection.id == id)
+    }
+
+    /// The number of the system that is connected next.
+    pub fn next_id(&self) -> SystemId {
+        let known = self.all.iter().map(|connection| connection.id);
+        SystemId(known.chain([self.last]).max().map_or(0, |last| last.0) + 1)
+    }
+
+    /// What evidence and pages call a system.
+    pub fn name(&self, id: SystemId) -> String {
+        self.get(id).map_or_else(|| "built-in".to_owned(), SystemConnection::name)
     }
 }
 

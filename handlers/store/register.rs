@@ -199,6 +199,7 @@ fn row_key(decision: &Decision, what: &[u8], properties: &Map<String, Value>) ->
             let plain = policy.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             format!("policy-{plain}")
         }
+        DecisionKind::BookingSystem { .. } => "booking-system".to_owned(),
         DecisionKind::ConsentGranted { .. } => "consent-granted".to_owned(),
         DecisionKind::ConsentWithdrawn { .. } => "consent-withdrawn".to_owned(),
         DecisionKind::Erased { .. } => "erased".to_owned(),

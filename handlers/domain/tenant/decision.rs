@@ -38,6 +38,12 @@ pub enum DecisionKind {
         old: String,
         new: String,
     },
+    /// About a booking system of the tenant's own.
+    BookingSystem {
+        change: SystemChange,
+        /// Its product and address.
+        system: String,
+    },
     ConsentGranted {
         /// As whom: the owner, a delegate, the organisation.
         capacity: ConsentCapacity,
@@ -51,6 +57,32 @@ pub enum DecisionKind {
     Erased {
         released: bool,
     },
+}
+
+/// What was decided about a booking system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SystemChange {
+    Connected,
+    /// Another account, or other values of the connection.
+    Changed,
+    /// From now on bookings are made there.
+    InUse {
+        /// Where they were made before.
+        instead_of: String,
+    },
+    Disconnected,
+}
+
+impl SystemChange {
+    /// In words that do not change with the language: it is evidence.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Changed => "account or settings changed",
+            Self::InUse { .. } => "in use",
+            Self::Disconnected => "disconnected",
+        }
+    }
 }
 
 /// In which capacity somebody agreed.

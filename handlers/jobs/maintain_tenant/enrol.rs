@@ -173,6 +173,7 @@ pub(super) fn opted_out_after(decision: &Decision, opted_out: bool) -> bool {
         | DecisionKind::Resumed
         | DecisionKind::Disconnected
         | DecisionKind::Deleted
+        | DecisionKind::BookingSystem { .. }
         | DecisionKind::PolicyChanged { .. } => opted_out,
     }
 }

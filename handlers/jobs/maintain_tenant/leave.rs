@@ -210,6 +210,7 @@ impl TenantWorker<'_> {
             DecisionKind::Suspended(_)
             | DecisionKind::Resumed
             | DecisionKind::PolicyChanged { .. }
+            | DecisionKind::BookingSystem { .. }
             | DecisionKind::ConsentGranted { .. }
             | DecisionKind::ConsentWithdrawn { .. }
             | DecisionKind::Erased { .. } => None,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::export::Pages;
 use crate::{
     base::clock::Clock,
+    booking::SystemConnector,
     domain::{
         ids::{MailboxId, TenantId},
         tenant::{
@@ -17,9 +18,10 @@ use crate::{
         },
     },
     graph::{Graph, permissions::USER_READ_ALL},
-    identity::{app_tokens::Registrations, sign_in::AdminConsent},
+    identity::{app_tokens::Registrations, keys::SystemCredentials, sign_in::AdminConsent},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     queue::Outbox,
+    settings::AllowedSystem,
     store::{
         audit::Audit,
         mailboxes::{Mailbox, Mailboxes},
@@ -51,6 +53,10 @@ pub(crate) struct Deps {
     pub(crate) register: Register,
     pub(crate) audit: Audit,
     pub(crate) graph: Graph,
+    /// The booking systems that the operator allows.
+    pub(crate) allowed_systems: Vec<AllowedSystem>,
+    pub(crate) systems: SystemConnector,
+    pub(crate) system_credentials: Arc<dyn SystemCredentials>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -78,6 +84,7 @@ impl Deps {
             ("health", t.health.title),
             ("policy", t.policy.title),
             ("rooms", t.rooms.title),
+            ("booking-system", t.booking_system.title),
             ("reach", t.reach.title),
             ("register", t.register.title),
             ("audit", t.audit.title),

@@ -2,12 +2,14 @@
 //!
 //! One file for each page, in the order in which an administrator meets them: `start` says what we
 //! ask for, `connect` sends the browser to Entra and proves what comes back, `dashboard` shows the
-//! state, then `health`, `policy`, `rooms`, `reach`, `register`, `audit` and `disconnect`. `authz`
+//! state, then `health`, `policy`, `rooms`, `booking_system`, `reach`, `register`, `audit` and
+//! `disconnect`. `authz`
 //! decides who may use them: an administrator reaches the tenant of the session and no other.
 //! `export` makes the downloads.
 
 mod audit;
 mod authz;
+mod booking_system;
 mod calendar_counts;
 mod connect;
 mod dashboard;
@@ -55,6 +57,7 @@ pub(crate) fn router(deps: Deps, sign_in: SignIn) -> Router {
         .route("/audit.csv", get(audit::csv))
         .route("/audit.json", get(audit::json))
         .route("/rooms", get(rooms::show).post(rooms::save))
+        .merge(booking_system::routes())
         .route("/reach", get(reach::show).post(reach::probe))
         .route("/register", get(register::show))
         .route("/register.csv", get(register::csv))

@@ -19,7 +19,7 @@ use crate::{
         ids::MailboxId,
         tenant::{
             SuspensionReason,
-            decision::{ConsentCapacity, Decision, DecisionKind},
+            decision::{ConsentCapacity, Decision, DecisionKind, SystemChange},
             policy::Registration,
         },
     },
@@ -70,6 +70,13 @@ impl From<Decision> for RegisterEntry {
             DecisionKind::PolicyChanged { policy, old: before, new: after } => {
                 (old, new) = (before.clone(), after.clone());
                 ("policy changed", policy.as_str())
+            }
+            DecisionKind::BookingSystem { change, system } => {
+                new = system.clone();
+                if let SystemChange::InUse { instead_of } = change {
+                    old = instead_of.clone();
+                }
+                ("booking system", change.as_str())
             }
             DecisionKind::ConsentGranted { capacity, text_version: version } => {
                 text_version = version.clone();
@@ -222,6 +229,10 @@ mod tests {
             },
             DecisionKind::ConsentWithdrawn { released: true },
             DecisionKind::Erased { released: false },
+            DecisionKind::BookingSystem {
+                change: SystemChange::InUse { instead_of: "built-in".into() },
+                system: "TOPdesk".into(),
+            },
         ] {
             assert!(!entry(what).what.is_empty());
         }

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     graph::GraphError,
-    identity::{keys::KeysUnavailable, sign_in::FlowError},
+    identity::{
+        keys::{KeysUnavailable, VaultWriteError},
+        sign_in::FlowError,
+    },
     queue::QueueError,
     store::StoreError,
 };
@@ -45,6 +48,8 @@ pub(crate) enum PageError {
     TooOften(TooOften),
     /// The cookie keys cannot be read.
     KeysUnavailable,
+    /// The account at a booking system could not be kept, or not be deleted.
+    VaultUnavailable,
     /// Tables or queues do not answer.
     StorageUnavailable,
     /// Entra or Graph does not answer.
@@ -81,6 +86,7 @@ impl PageError {
             Self::Conflict => (StatusCode::CONFLICT, &t.conflict),
             Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, &t.too_often),
             Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.keys_unavailable),
+            Self::VaultUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.vault_unavailable),
             Self::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.storage_unavailable),
             Self::MicrosoftUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, &t.microsoft_unavailable)
@@ -175,6 +181,12 @@ impl IntoResponse for PageError {
 impl From<KeysUnavailable> for PageError {
     fn from(_: KeysUnavailable) -> Self {
         Self::KeysUnavailable
+    }
+}
+
+impl From<VaultWriteError> for PageError {
+    fn from(_: VaultWriteError) -> Self {
+        Self::VaultUnavailable
     }
 }
 

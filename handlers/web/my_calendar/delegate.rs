@@ -92,7 +92,8 @@ impl RequestContext<'_> {
             | DecisionKind::Resumed
             | DecisionKind::Disconnected
             | DecisionKind::Deleted
-            | DecisionKind::PolicyChanged { .. } => None,
+            | DecisionKind::PolicyChanged { .. }
+            | DecisionKind::BookingSystem { .. } => None,
         });
         if last == Some(true) { Err(DenialReason::OwnerWithdrew.into()) } else { Ok(()) }
     }

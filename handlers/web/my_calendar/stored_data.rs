@@ -341,6 +341,9 @@ pub(super) fn decision_words(decision: &Decision) -> (&'static str, String) {
         DecisionKind::Disconnected => ("disconnected", String::new()),
         DecisionKind::Deleted => ("deleted", String::new()),
         DecisionKind::PolicyChanged { policy, .. } => ("policy_changed", policy.clone()),
+        DecisionKind::BookingSystem { change, system } => {
+            ("booking_system", format!("{system} {}", change.as_str()))
+        }
         DecisionKind::ConsentGranted { capacity, text_version } => {
             ("agreed", format!("{}, text {text_version}", consent_kind_str(capacity)))
         }

@@ -110,7 +110,17 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestRe
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let before = (contoso.tenant_row().await?, contoso.pending_tenant_work());
-    let steps = ["sign-out", "connect", "health", "policy", "rooms", "reach", "disconnect"];
+    let steps = [
+        "sign-out",
+        "connect",
+        "health",
+        "policy",
+        "rooms",
+        "booking-system-connection",
+        "booking-system-check",
+        "reach",
+        "disconnect",
+    ];
     for step in steps {
         for (site, origin) in
             [("cross-site", "null"), ("same-site", "null"), ("same-origin", "https://evil.example")]
@@ -203,6 +213,9 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
         "audit.json",
         "policy",
         "rooms",
+        "booking-system",
+        "booking-system-connection",
+        "booking-system-connection?system=1",
         "reach",
         "register",
         "register.csv",
@@ -213,7 +226,9 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
         assert_eq!(page.status, StatusCode::FORBIDDEN, "GET {step}");
         assert_eq!(page.heading(), "You cannot decide for your organisation", "GET {step}");
     }
-    let forms: [(&str, &[(&str, &str)]); 5] = [
+    let forms: [(&str, &[(&str, &str)]); 7] = [
+        ("booking-system-connection", &[("system", "1"), ("version", "new")]),
+        ("booking-system-check", &[("system", "1")]),
         ("connect", CONNECT),
         ("policy", &[("consent", "organisation")]),
         ("rooms", &[("address", "a"), ("mode", "off"), ("zone", "UTC")]),

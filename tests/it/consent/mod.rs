@@ -2,6 +2,7 @@
 
 mod attacks;
 mod audit;
+mod booking_system;
 mod clouds;
 mod connecting;
 mod deciding;

@@ -11,7 +11,7 @@ use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
-    authz,
+    authz, booking_system,
     deps::Deps,
     export::{self, Pages},
 };
@@ -35,6 +35,7 @@ use stats::{COLUMNS, HealthStats, MailboxHealthRow, PAGE_SIZE, SyncMode};
 #[template(path = "health.html")]
 struct HealthPage<'a> {
     frame: Frame<'a>,
+    account_warnings: Vec<String>,
     stats: HealthStats,
     rooms: Arc<[Room]>,
     rehearsal: Option<String>,
@@ -62,6 +63,7 @@ pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: 
     let until = from + stats.listed.len();
     html(&HealthPage {
         frame: deps.frame(&user, "health"),
+        account_warnings: booking_system::account_warnings(&deps, &tenant),
         rooms: deps.rooms.list_uncached(tenant.id).await?,
         rehearsal: tenant.policy.rehearsal.then(|| would_book(&deps, &tenant, &stats)),
         may_compare: tenant.state.is_active(),
