@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -46,7 +46,6 @@ pub(in crate::booking) struct SystemRequest {
 /// An answer, whatever its status.
 pub(in crate::booking) struct SystemResponse {
     pub(in crate::booking) status: StatusCode,
-    pub(in crate::booking) headers: HeaderMap,
     pub(in crate::booking) body: Bytes,
     retry_after: Option<SignedDuration>,
     /// Whether the request could have changed something.
@@ -112,7 +111,6 @@ impl SystemClient {
         Ok(SystemResponse {
             status: parts.status,
             retry_after: retry_after::from_headers(&parts.headers, now),
-            headers: parts.headers,
             body,
             is_write,
         })

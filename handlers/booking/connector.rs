@@ -7,7 +7,12 @@ use std::{
 
 use url::Url;
 
-use super::{BookingSystemError, OpenSystem, account::SystemAccount, client::SystemClient};
+use super::{
+    BookingSystemError, OpenSystem,
+    account::SystemAccount,
+    client::SystemClient,
+    librebooking::{LIBREBOOKING, LibreBooking},
+};
 use crate::{
     base::{clock::Clock, http::Http},
     domain::{
@@ -88,9 +93,13 @@ impl SystemConnector {
         let client = SystemClient::new(http, clock, connection.kind, base_url);
         let (credentials, clock) = (Arc::clone(&self.credentials), Arc::clone(&self.clock));
         let account = SystemAccount::new(credentials, clock, tenant, connection.id);
-        drop((client, account));
         match connection.kind {
-            SystemKind::Topdesk | SystemKind::LibreBooking => Err(BookingSystemError::NotConnected),
+            SystemKind::LibreBooking => {
+                let api = Arc::new(LibreBooking::new(client, account, connection));
+                let (clock, granted) = (Arc::clone(&self.clock), connection.calls_per_minute);
+                Ok(OpenSystem::new(api, LIBREBOOKING, clock, granted))
+            }
+            SystemKind::Topdesk => Err(BookingSystemError::NotConnected),
         }
     }
 }

@@ -3,15 +3,14 @@
 //! An adapter translates and decides nothing. What a booking takes — a look for what an earlier try has
 //! made, the look afterwards, the undoing of a lost race — is [`BookingWriter`]'s, the same for all.
 
-#[expect(dead_code, reason = "the adapters use it")]
 mod account;
 mod budget;
 mod built_in;
 mod claims;
-#[expect(dead_code, reason = "the adapters use it")]
 mod client;
 mod connector;
 mod error;
+mod librebooking;
 mod systems;
 mod writer;
 

@@ -13,6 +13,7 @@ mod attacks;
 mod audit;
 mod backlog;
 mod bad_input;
+mod booking_systems;
 mod browser;
 mod conformance;
 mod consent;

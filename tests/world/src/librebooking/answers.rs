@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::{LIBREBOOKING_HOST, Reservation, Room, ServerLanguage, State, User};
 use crate::graph::FaultOutcome;
 
+/// The number of the group of its administrators.
+pub(super) const ADMINISTRATORS: &str = "2";
+
 /// What it says, with the type that it gives itself.
 pub(super) struct Answer {
     status: StatusCode,
@@ -195,6 +198,27 @@ pub(super) fn user_json(user: &User) -> Value {
     })
 }
 
+/// One user by itself, with its groups.
+pub(super) fn user_details_json(user: &User) -> Value {
+    let mut details = user_json(user);
+    let administrators = json!({ "id": ADMINISTRATORS, "name": "Application Administrators" });
+    let groups: Vec<_> = user.is_administrator.then_some(administrators).into_iter().collect();
+    details["groups"] = json!(groups);
+    details
+}
+
+/// The group whose members are application administrators: role 2.
+pub(super) fn administrators_json() -> Value {
+    json!({
+        "links": [],
+        "message": null,
+        "id": ADMINISTRATORS,
+        "name": "Application Administrators",
+        "roles": ["2"],
+        "isDefault": false,
+    })
+}
+
 impl State {
     /// A reservation as the list shows it: in UTC.
     pub(super) fn item_json(&self, of: &Reservation, caller: &User) -> Value {
@@ -226,6 +250,17 @@ impl State {
     pub(super) fn reservation_json(&self, of: &Reservation, caller: &User) -> Value {
         let shown = !self.hides_details || caller.is_administrator || caller.id == of.owner;
         let owner = self.users.iter().find(|user| user.id == of.owner);
+        let extras = &of.extras;
+        let participants = extras.participants.iter().map(|id| json!({ "userId": id.to_string() }));
+        let participants: Vec<_> = participants.collect();
+        let attributes = extras.attributes.iter();
+        let attributes =
+            attributes.map(|(id, text)| json!({ "id": id.to_string(), "value": text }));
+        let attributes: Vec<_> = attributes.collect();
+        let accessories = extras.accessories.iter().map(
+            |(id, count)| json!({ "id": id.to_string(), "quantityReserved": count.to_string() }),
+        );
+        let accessories: Vec<_> = accessories.collect();
         let room = json!({
             "id": of.room.to_string(),
             "name": self.rooms.get(&of.room).map(|room| &room.name),
@@ -246,10 +281,14 @@ impl State {
                 "userId": of.owner.to_string(),
                 "emailAddress": owner.map(|owner| &owner.email),
             },
-            "participants": [],
+            "participants": participants,
             "invitees": [],
-            "customAttributes": [],
+            "customAttributes": attributes,
+            "accessories": accessories,
             "resources": { of.room.to_string(): room },
+            "startReminder": null,
+            "endReminder": null,
+            "allowParticipation": false,
         })
     }
 }

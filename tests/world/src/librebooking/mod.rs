@@ -131,6 +131,19 @@ pub struct Reservation {
     pub description: String,
     /// Whether somebody has to approve it.
     pub is_pending: bool,
+    /// What else is ordered with it.
+    pub extras: Extras,
+}
+
+/// What people order with a reservation on its own pages. A change that does not send it back removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// Users by their numbers.
+    pub participants: Vec<u32>,
+    /// Accessories by their numbers, and how many of each.
+    pub accessories: BTreeMap<u32, u32>,
+    /// Values of custom attributes by the attributes' numbers.
+    pub attributes: BTreeMap<u32, String>,
 }
 
 impl Reservation {
@@ -251,7 +264,7 @@ impl LibreBooking {
         title: &str,
     ) -> String {
         let (reference, title) = (self.new_reference(), title.to_owned());
-        let (description, is_pending) = (String::new(), false);
+        let (description, is_pending, extras) = (String::new(), false, Extras::default());
         self.lock().reservations.push(Reservation {
             reference: reference.clone(),
             room,
@@ -261,6 +274,7 @@ impl LibreBooking {
             title,
             description,
             is_pending,
+            extras,
         });
         reference
     }

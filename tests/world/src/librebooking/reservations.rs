@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::answers::Answer;
-use super::{Layout, LibreBooking, Reservation, Room, State, User};
+use super::{Extras, Layout, LibreBooking, Reservation, Room, State, User};
 
 /// The longest title its table holds, in characters.
 const MAX_TITLE: usize = 300;
@@ -23,6 +23,7 @@ pub(super) struct Wanted {
     end: Timestamp,
     title: String,
     description: String,
+    extras: Extras,
 }
 
 /// A number as PHP's `intval` reads one.
@@ -47,6 +48,27 @@ fn by_the_wall_clock(at: Timestamp, zone: &TimeZone) -> Timestamp {
     let local = at.to_zoned(zone.clone()).datetime();
     let minute = local.date().at(local.hour(), local.minute(), 0, 0);
     zone.to_ambiguous_timestamp(minute).later().unwrap_or(at)
+}
+
+impl Extras {
+    /// What a request orders; whatever it does not name is none.
+    fn read(body: &Value) -> Self {
+        let items = |key: &str| body[key].as_array().cloned().unwrap_or_default();
+        let accessories = items("accessories");
+        let accessories = accessories.iter().filter_map(|accessory| {
+            Some((number(&accessory["accessoryId"])?, number(&accessory["quantityRequested"])?))
+        });
+        let attributes = items("customAttributes");
+        let attributes = attributes.iter().filter_map(|attribute| {
+            let value = attribute["attributeValue"].as_str()?.to_owned();
+            Some((number(&attribute["attributeId"])?, value))
+        });
+        Self {
+            participants: items("participants").iter().filter_map(number).collect(),
+            accessories: accessories.collect(),
+            attributes: attributes.collect(),
+        }
+    }
 }
 
 impl Wanted {
@@ -86,6 +108,7 @@ impl Wanted {
             end: time("endDateTime"),
             title: text("title"),
             description: text("description"),
+            extras: Extras::read(body),
         })
     }
 
@@ -196,13 +219,22 @@ impl LibreBooking {
         if !wanted.is_storable() {
             return Answer::application_error("Attempt to read property \"id\" on null");
         }
-        let Wanted { room, owner, start, end, title, description } = wanted;
+        let Wanted { room, owner, start, end, title, description, extras } = wanted;
         let reference = self.new_reference();
         let mut state = self.lock();
         let approval = state.rooms.get(&room).is_some_and(|room| room.needs_approval);
         let is_pending = approval && !caller.is_administrator;
-        let made =
-            Reservation { reference, room, owner, start, end, title, description, is_pending };
+        let made = Reservation {
+            reference,
+            room,
+            owner,
+            start,
+            end,
+            title,
+            description,
+            is_pending,
+            extras,
+        };
         let answer = Answer::written(StatusCode::CREATED, "The reservation was created", &made);
         state.reservations.push(made);
         answer
@@ -243,9 +275,19 @@ impl LibreBooking {
         let mut state = self.lock();
         let found = state.reservations.iter_mut().find(|found| found.reference == reference);
         let Some(found) = found else { return Answer::empty_page() };
-        let Wanted { room, owner, start, end, title, description } = wanted;
+        let Wanted { room, owner, start, end, title, description, extras } = wanted;
         let (reference, is_pending) = (found.reference.clone(), found.is_pending);
-        *found = Reservation { reference, room, owner, start, end, title, description, is_pending };
+        *found = Reservation {
+            reference,
+            room,
+            owner,
+            start,
+            end,
+            title,
+            description,
+            is_pending,
+            extras,
+        };
         Answer::written(StatusCode::OK, "The reservation was updated", found)
     }
 

@@ -10,7 +10,9 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::answers::{Answer, iso, room_json, user_json};
+use super::answers::{
+    ADMINISTRATORS, Answer, administrators_json, iso, room_json, user_details_json, user_json,
+};
 use super::reservations::read_time;
 use super::{API_PATH, Breakdown, LibreBooking, SESSION_TIME, Session, User};
 use crate::fault_injection::Fault;
@@ -114,8 +116,11 @@ impl LibreBooking {
             ("DELETE", ["Reservations", reference]) => self.delete_as(reference, scope, &caller),
             ("POST", ["Reservations", reference, "Approval"]) => self.approve(reference, &caller),
             ("GET", ["Resources"]) => self.rooms(&caller),
-            ("GET", ["Users"]) => self.users(ask.option("email"), &caller),
+            ("GET", ["Users"]) => self.users(ask, &caller),
             ("GET", ["Users", id]) => self.user(id),
+            ("GET", ["Groups", ADMINISTRATORS]) => {
+                Answer::json(StatusCode::OK, &administrators_json())
+            }
             _ => Answer::no_such_route(),
         }
     }
@@ -224,10 +229,13 @@ impl LibreBooking {
         Answer::json(StatusCode::OK, &body)
     }
 
-    fn users(&self, email: Option<&str>, caller: &User) -> Answer {
+    fn users(&self, ask: &Ask, caller: &User) -> Answer {
         let state = self.lock();
         let mut users: Vec<_> = state.users.iter().collect();
-        users.retain(|user| email.is_none_or(|email| user.email.eq_ignore_ascii_case(email)));
+        for filter in ["email", "username"] {
+            let wanted = ask.option(filter);
+            users.retain(|user| wanted.is_none_or(|it| user.email.eq_ignore_ascii_case(it)));
+        }
         users.retain(|_| !state.hides_details || caller.is_administrator);
         let users: Vec<_> = users.into_iter().map(user_json).collect();
         let body = json!({ "links": [], "message": null, "users": users });
@@ -237,6 +245,8 @@ impl LibreBooking {
     fn user(&self, id: &str) -> Answer {
         let state = self.lock();
         let found = state.users.iter().find(|user| user.id.to_string() == id);
-        found.map_or_else(Answer::not_found, |user| Answer::json(StatusCode::OK, &user_json(user)))
+        found.map_or_else(Answer::not_found, |user| {
+            Answer::json(StatusCode::OK, &user_details_json(user))
+        })
     }
 }

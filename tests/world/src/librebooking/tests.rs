@@ -208,6 +208,24 @@ async fn a_change_that_names_no_owner_takes_the_reservation_over() {
 }
 
 #[tokio::test]
+async fn a_change_removes_what_it_does_not_send_back() {
+    let caller = Caller::new().await;
+    let reference = caller.booked("09:00", "10:00").await;
+    caller.system.edit(&reference, |one| {
+        one.extras.accessories = [(1, 2)].into();
+        one.extras.participants = vec![1];
+    });
+    let path = format!("/Reservations/{reference}");
+    let shown = caller.get(&path).await;
+    assert_eq!(shown["accessories"], json!([{ "id": "1", "quantityReserved": "2" }]));
+    let mut change = reservation(caller.room, "09:00", "10:00");
+    change["accessories"] = json!([{ "accessoryId": "1", "quantityRequested": "2" }]);
+    caller.call("POST", &path, change).await;
+    let kept = caller.system.reservations(caller.room).remove(0).extras;
+    assert_eq!((kept.accessories, kept.participants), ([(1, 2)].into(), vec![]));
+}
+
+#[tokio::test]
 async fn what_is_broken_answers_200_without_an_answer() {
     let mut caller = Caller::new().await;
     for breakdown in [Breakdown::NoDatabase, Breakdown::ApiSwitchedOff] {

@@ -1,0 +1,4 @@
+//! Booking systems: each adapter over a simulation of its system.
+
+mod acceptance;
+mod librebooking;
