@@ -73,6 +73,7 @@ fn connect(
         cancellation_reason: None,
         calls_per_minute: Some(1_000_000),
         account_set_at: clock.now(),
+        account_ends: None,
     };
     let allowed = vec![AllowedSystem { kind: SystemKind::LibreBooking, base_url }];
     let settings = BookingSettings { allowed, private_hosts: Vec::new() };
