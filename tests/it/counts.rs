@@ -400,7 +400,7 @@ async fn what_things_cost_is_in_the_documents() -> TestResult {
     let measured = [
         (
             "A new booking: a POST about both copies (1 created and 3 updated each) until settled, \
-             with a second read and the echoes of our two writes",
+             with the echoes of our two writes, which are the second look at each copy",
             new_booking().await?,
         ),
         (

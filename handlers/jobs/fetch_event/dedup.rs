@@ -5,9 +5,14 @@
 //! digests and no id. A version is in it only after it was read and everything that follows was
 //! sent, so that a crash in between loses nothing. Only a notification is skipped because of it:
 //! never our own refetch, never a deletion, and never a notification that names no version.
+//!
+//! The second look at a new copy ([`Origin::Recheck`]) is skipped in the same way, where the echo of our
+//! own write has led to one. It is there for a deletion that came before the copy had its row and so found
+//! nothing to end. But our write and the read after it found the event when the row was there: a deletion
+//! that comes later finds the row, and so does a withdrawal, as the mailbox was still active.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -61,7 +66,9 @@ pub(super) fn merge_duplicates(items: Vec<EventChange>) -> Vec<EventChange> {
 }
 
 /// What tells two items of one message apart.
-fn notification_key(item: &EventChange) -> (MailboxId, EventId, Option<u64>) {
+type NotificationKey = (MailboxId, EventId, Option<u64>);
+
+fn notification_key(item: &EventChange) -> NotificationKey {
     let nonce = match item.origin {
         Origin::Notification { nonce, .. } => Some(nonce),
         Origin::Refetch | Origin::Recheck | Origin::Unlisted | Origin::NotFound => None,
@@ -122,8 +129,14 @@ impl DedupCache {
             let lock = self.event_lock(key).lock_owned();
             locks.extend(tokio::time::timeout_at(deadline, lock).await.ok());
         }
-        let (cache, versions_read) = (self.clone(), HashMap::new());
-        DedupSession { cache, tenant, versions_read, _event_locks: locks }
+        DedupSession {
+            cache: self.clone(),
+            tenant,
+            begun_at: self.clock.now(),
+            versions_read: HashMap::new(),
+            looked_again: HashSet::new(),
+            _event_locks: locks,
+        }
     }
 
     /// Whether nothing was asked for this mailbox as a whole for a while: one notification of a storm
@@ -170,10 +183,14 @@ impl DedupCache {
     }
 
     fn contains(&self, key: Digest) -> bool {
+        self.contains_since(key, Timestamp::MIN)
+    }
+
+    fn contains_since(&self, key: Digest, since: Timestamp) -> bool {
         let now = self.clock.now();
         // A clock that was set back must not make a key immortal.
         let is_fresh = |at: Timestamp| at <= now && now.duration_since(at) < REMEMBER_FOR;
-        self.handled_at.get(&key).is_some_and(is_fresh)
+        self.handled_at.get(&key).is_some_and(|at| at >= since && is_fresh(at))
     }
 }
 
@@ -181,14 +198,29 @@ impl DedupCache {
 pub(super) struct DedupSession {
     cache: DedupCache,
     tenant: TenantId,
-    versions_read: HashMap<(MailboxId, EventId, Option<u64>), Digest>,
+    /// Before anything was read.
+    begun_at: Timestamp,
+    versions_read: HashMap<NotificationKey, Digest>,
+    looked_again: HashSet<NotificationKey>,
     _event_locks: Vec<OwnedMutexGuard<()>>,
 }
 
 impl DedupSession {
-    /// Whether the version that `item` names was already handled.
+    /// Whether the version that `item` names was already handled, or the second look that it asks for
+    /// already taken.
     pub(super) fn is_duplicate(&self, item: &EventChange) -> bool {
-        skippable_version(item).is_some_and(|version| self.cache.contains(self.key(item, version)))
+        if item.origin == Origin::Recheck {
+            return self.cache.contains_since(self.key(item, None), item.meta.first_seen);
+        }
+        skippable_version(item)
+            .is_some_and(|version| self.cache.contains(self.key(item, Some(version))))
+    }
+
+    /// Notes that the event was read in Graph and is there, after our own write had found it.
+    pub(super) fn record_second_look(&mut self, item: &EventChange, result: &JobResult) {
+        if result.is_ok() {
+            self.looked_again.insert(notification_key(item));
+        }
     }
 
     /// Notes which version of the event was read, if `result` ends the item.
@@ -205,15 +237,19 @@ impl DedupSession {
         }
     }
 
-    /// Remembers the version that was read for `item`, now that its outcome was completed.
+    /// Remembers what was read for `item`, now that its outcome was completed.
     pub(super) fn mark_handled(&self, item: &EventChange) {
-        if let Some(version) = self.versions_read.get(&notification_key(item)) {
-            self.cache.handled_at.insert(self.key(item, *version), self.cache.clock.now());
+        let key = notification_key(item);
+        if let Some(version) = self.versions_read.get(&key) {
+            self.cache.handled_at.insert(self.key(item, Some(*version)), self.cache.clock.now());
+        }
+        if self.looked_again.contains(&key) {
+            self.cache.handled_at.insert(self.key(item, None), self.begun_at);
         }
     }
 
-    fn key(&self, item: &EventChange, version: Digest) -> Digest {
-        self.cache.dedup_key(self.tenant, item.mailbox, Some(&item.event), Some(version))
+    fn key(&self, item: &EventChange, version: Option<Digest>) -> Digest {
+        self.cache.dedup_key(self.tenant, item.mailbox, Some(&item.event), version)
     }
 }
 
@@ -289,6 +325,27 @@ mod tests {
         }
         let foreign = TenantId(Uuid::from_u128(8));
         assert!(!is_known(&cache, foreign, &notification("AAMk1", Some("2"), false)).await);
+    }
+
+    #[tokio::test]
+    async fn a_second_look_counts_for_the_rechecks_that_were_asked_for_before_it() {
+        let (clock, cache) = new_cache(1);
+        let echo = notification("AAMk1", None, false);
+        let recheck = |first_seen| {
+            let meta = JobMeta { first_seen, ..echo.meta };
+            EventChange { origin: Origin::Recheck, meta, ..echo.clone() }
+        };
+        for (result, counts) in [(Err(JobError::fail("no luck")), false), (Ok(Vec::new()), true)] {
+            let mut session = cache.begin(TENANT, std::slice::from_ref(&echo)).await;
+            session.record_second_look(&echo, &result);
+            clock.advance(SignedDuration::from_secs(1));
+            session.mark_handled(&echo);
+            assert_eq!(is_known(&cache, TENANT, &recheck(noon())).await, counts);
+        }
+        assert!(!is_known(&cache, TENANT, &recheck(clock.now())).await, "it began earlier");
+        let refetch = EventChange { origin: Origin::Refetch, ..recheck(noon()) };
+        assert!(!is_known(&cache, TENANT, &refetch).await);
+        assert!(!is_known(&new_cache(2).1, TENANT, &recheck(noon())).await, "another process");
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@
 //! room leaves no trace.
 //!
 //! A copy that is read for the first time is read once more within a minute: its row had no ETag yet,
-//! so a worker that was slower than a deletion could bring the appointment back for good. When the
-//! two copies name different times, the other one is read again as well: one of them was read too
+//! so a worker that was slower than a deletion could bring the appointment back for good. Mostly the echo
+//! of our own write has led to that second look by then (`dedup`). When the two copies name different times, the other one is read again as well: one of them was read too
 //! early.
 //!
 //! Of a series the master is read, and then all its dates (`series`). What a copy says is then the same
@@ -105,7 +105,7 @@ impl QueueJob for Deps {
         let mut dedup = self.dedup.begin(tenant, &items).await;
         let (duplicates, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| dedup.is_duplicate(item));
-        let already = JobError::Discard("this version was already handled");
+        let already = JobError::Discard("this was already handled");
         let mut outcomes = fail_all(duplicates, &already);
         let mut notified = Vec::new();
         if !items.is_empty() {
@@ -216,6 +216,18 @@ impl StoredState {
         self.bookings.values().flatten().find_map(|(booking, _)| booking.ical_uid.as_ref())
     }
 
+    /// Whether the copy was read before, and our own write has found it since.
+    fn was_written(&self) -> bool {
+        let unread = CopySnapshot::never_read();
+        let Some(pointer) = self.pointer.as_ref().filter(|it| it.change_digest != unread) else {
+            return false;
+        };
+        self.bookings.values().flatten().any(|(booking, _)| match pointer.role {
+            CopyRole::Organizer => booking.published.organizer.is_some(),
+            CopyRole::Room => booking.published.room.is_some(),
+        })
+    }
+
     /// Whether the copy was no longer in its calendar when it was asked for last.
     fn is_known_gone(&self) -> bool {
         let gone = CopySnapshot::digest_when_gone();
@@ -305,6 +317,7 @@ impl Batch<'_> {
         let events = self.graph(self.invocation).events(&refs, property).await;
         for ((item, stored), event) in unread.into_iter().zip(events) {
             let version = event.as_ref().ok().and_then(|event| event.as_ref()?.version);
+            let is_second_look = matches!(event, Ok(Some(_))) && stored.was_written();
             let handled = async {
                 match event {
                     Ok(Some(event)) => self.handle_event(&item, stored, event).await,
@@ -320,6 +333,9 @@ impl Batch<'_> {
             };
             let result = handled.instrument(self.item_invocation(&item).span()).await;
             dedup.record_read(&item, version, &result);
+            if is_second_look {
+                dedup.record_second_look(&item, &result);
+            }
             outcomes.push((item, result));
         }
     }
