@@ -23,8 +23,7 @@ pub trait Message: Serialize + DeserializeOwned {
     /// # Errors
     /// [`InvalidMessage`] when the text is no such message.
     fn from_text(text: &str) -> Result<Self, InvalidMessage> {
-        let VersionedMessage::V1(message) = serde_json::from_str(text)?;
-        Ok(message)
+        from_json(text)
     }
 }
 
@@ -37,6 +36,11 @@ enum VersionedMessage<T> {
 pub(super) fn to_json(value: &impl Serialize) -> String {
     // Nothing here fails: the keys of all maps are strings.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, InvalidMessage> {
+    let VersionedMessage::V1(message) = serde_json::from_str(text)?;
+    Ok(message)
 }
 
 /// The text is not a message of this queue.

@@ -1,9 +1,9 @@
 //! Tasks for bookings, mailboxes and tenants.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::message::{JobMeta, Message};
+use super::message::{InvalidMessage, JobMeta, Message, from_json};
 use crate::domain::{
     appointment::CopyRole,
     ids::{MailboxId, TenantId, hex},
@@ -87,7 +87,22 @@ impl From<SeriesJob> for BookingTask {
     }
 }
 
+/// What only the job of a series has.
+#[derive(Deserialize)]
+struct SeriesField {
+    series: Option<IgnoredAny>,
+}
+
 impl Message for BookingTask {
+    /// Whether it is the job of a series is asked first: an untagged enum, which tries both, does not say
+    /// where in the text the error is.
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        Ok(match from_json::<SeriesField>(text)?.series {
+            Some(IgnoredAny) => Self::Series(from_json(text)?),
+            None => Self::One(from_json(text)?),
+        })
+    }
+
     fn tenant(&self) -> TenantId {
         match self {
             Self::One(job) => job.key.tenant,

@@ -185,10 +185,9 @@ impl DueEntries {
         at: impl IntoIterator<Item = Timestamp>,
     ) -> Result<(), StoreError> {
         let subject = subject.into();
-        for at in at {
-            self.remove(&DueEntry::unsettled(subject, at)).await?;
-        }
-        Ok(())
+        let entries: Vec<DueEntry> =
+            at.into_iter().map(|at| DueEntry::unsettled(subject, at)).collect();
+        self.remove_all(&entries).await
     }
 
     /// Entries that are due at `now` (that instant included), at most `limit` (up to 1,000), and

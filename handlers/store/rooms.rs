@@ -13,11 +13,13 @@ use crate::{
     base::{cache::Cache, clock::Clock},
     domain::{
         ids::{RoomId, TenantId},
-        tenant::policy::Room,
+        tenant::policy::{ResponseMode, Room, response_mode},
     },
 };
 
-/// How old a map may be in which a room is not found.
+/// How old a map may be.
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
+/// How old it may be where a room is not found in it.
 const UNKNOWN_ROOM_AGE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The room maps. Clones share what was read lately.
@@ -35,18 +37,36 @@ impl RoomMap {
 
     /// The tenant's rooms as they were at most 60 s ago, ordered by id.
     pub async fn list(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
-        match self.cache.get(&tenant) {
-            Some(rooms) => Ok(rooms),
-            None => self.list_uncached(tenant).await,
-        }
+        self.list_younger(tenant, MAX_AGE).await
     }
 
     /// The same, for a room that is not in [`RoomMap::list`]: another process may have added it. As they were
     /// at most 5 s ago, because a tenant may have any number of rooms that are not managed.
     pub async fn list_newer(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
-        match self.cache.get_younger(&tenant, UNKNOWN_ROOM_AGE) {
+        self.list_younger(tenant, UNKNOWN_ROOM_AGE).await
+    }
+
+    async fn list_younger(
+        &self,
+        tenant: TenantId,
+        age: SignedDuration,
+    ) -> Result<Arc<[Room]>, StoreError> {
+        match self.cache.get_younger(&tenant, age) {
             Some(rooms) => Ok(rooms),
             None => self.list_uncached(tenant).await,
+        }
+    }
+
+    /// Who answers for the room; `None` when it is not managed.
+    pub async fn response_mode(
+        &self,
+        tenant: TenantId,
+        room: RoomId,
+    ) -> Result<Option<ResponseMode>, StoreError> {
+        match response_mode(&self.list(tenant).await?, room) {
+            Some(mode) => Ok(Some(mode)),
+            // Otherwise the outcome in a room that another process has just added would settle unanswered.
+            None => Ok(response_mode(&self.list_newer(tenant).await?, room)),
         }
     }
 
@@ -146,5 +166,18 @@ mod tests {
         assert_eq!(map.list(tenant(9)).await.unwrap().len(), 0);
         assert_eq!(elsewhere.list(tenant(9)).await.unwrap().len(), 1);
         assert_eq!(elsewhere.list_uncached(tenant(9)).await.unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_answers_for_a_room_that_was_added_elsewhere_is_known_within_seconds() {
+        let (fake, clock, map) = opened();
+        assert_eq!(map.response_mode(tenant(9), room(1)).await.unwrap(), None);
+        let elsewhere = RoomMap::new(fake.clone(), Arc::new(clock.clone()));
+        elsewhere.upsert(tenant(9), &managed(1, ResponseMode::ExchangeDecides)).await.unwrap();
+        clock.advance(UNKNOWN_ROOM_AGE);
+        let mode = map.response_mode(tenant(9), room(1)).await.unwrap();
+        assert_eq!(mode, Some(ResponseMode::ExchangeDecides));
+        assert_eq!(map.response_mode(tenant(9), room(2)).await.unwrap(), None);
+        assert_eq!(fake.scans.load(Ordering::Relaxed), 2);
     }
 }

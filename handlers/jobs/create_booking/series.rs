@@ -19,7 +19,7 @@ use crate::{
         },
         ids::{BookingId, RoomId, TenantId},
         keys::BookingKey,
-        tenant::policy::{ResponseMode, response_mode},
+        tenant::policy::ResponseMode,
     },
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, JobMeta, SeriesJob},
@@ -57,11 +57,10 @@ pub(super) async fn book_series(
     let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
         return Err(JobError::Discard("the tenant is not active"));
     };
-    let managed = deps.rooms.list(tenant.id).await?;
     let worker = SeriesWorker { deps, invocation, job, tenant: &tenant, id: deps.rng.next_u64() };
     let mut apart = Vec::new();
     for (room, rows) in rooms {
-        let mode = response_mode(&managed, room);
+        let mode = deps.rooms.response_mode(tenant.id, room).await?;
         let (batches, alone) = plan(rows, &tenant, mode, now);
         apart.extend(alone);
         let mut conflicts = Vec::new();

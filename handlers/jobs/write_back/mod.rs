@@ -21,7 +21,7 @@ use crate::{
     domain::{
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
         retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
-        tenant::policy::{ResponseMode, response_mode},
+        tenant::policy::ResponseMode,
     },
     graph::{Graph, TenantGraph},
     jobs::runner::{
@@ -96,8 +96,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         let job = BookingJob { holder: None, ..*job };
         return Ok(vec![Enqueue::now(Job::CreateBooking(job.into()))]);
     }
-    let rooms = deps.rooms.list(tenant.id).await?;
-    let response_mode = response_mode(&rooms, job.key.room);
+    let response_mode = deps.rooms.response_mode(tenant.id, job.key.room).await?;
     let is_new = job.due.is_none() && job.meta.is_first_try();
     if is_new && booking.is_publish_retried(response_mode, deps.clock.now()) {
         return Err(JobError::Discard("another job tries to publish the same again"));

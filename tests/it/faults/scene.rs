@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::domain::interval::end_of_day;
+use roombridge::domain::retention::TOMBSTONE_RETENTION;
 use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
@@ -230,7 +231,7 @@ impl StoryWorld {
                 fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Unsubscribe).await?;
             }
             (Story::Erase | Story::EraseSeries, _) => {
-                let until = self.contoso.world.now() + TOMBSTONE;
+                let until = self.contoso.world.now() + TOMBSTONE_RETENTION;
                 let erased = MailboxState::Erased(BookingDisposition::KeepAnonymous, until);
                 fixtures.set_mailbox_state(&self.contoso.anna, erased).await?;
                 fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Erase).await?;
@@ -289,7 +290,7 @@ impl StoryWorld {
         }
         self.contoso.world.run_for(MINUTES(16)).await;
         if story.is_about_erasure() {
-            self.contoso.world.run_for(TOMBSTONE).await;
+            self.contoso.world.run_for(TOMBSTONE_RETENTION).await;
         }
         if matches!(story, Story::Subscribe | Story::Renew | Story::Rotate) {
             self.contoso.world.clock.set(self.contoso.world.now() + HALF_SUBSCRIPTION_LIFE);
@@ -298,7 +299,5 @@ impl StoryWorld {
     }
 }
 
-/// How long an erased mailbox's row stays.
-const TOMBSTONE: SignedDuration = SignedDuration::from_hours(29);
 /// Renewals are due when half of a subscription's six days have passed.
 const HALF_SUBSCRIPTION_LIFE: SignedDuration = SignedDuration::from_hours(3 * 24);

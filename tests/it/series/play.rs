@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use roombridge::domain::mailbox::{MailboxState, MailboxTaskKind};
+use roombridge::domain::retention::TOMBSTONE_RETENTION;
 use world::graph::Scope;
 
 use super::checks;
@@ -24,8 +25,6 @@ pub(super) enum Mode {
     Late,
 }
 
-/// How long what is erased is remembered as such.
-const TOMBSTONE_HOURS: i64 = 29;
 /// How long nothing happens before the next step: all that Roombridge does by itself is done then.
 const REST: SignedDuration = SignedDuration::from_mins(20);
 
@@ -84,7 +83,7 @@ impl Office {
                 (MailboxState::Withdrawn(*bookings), MailboxTaskKind::Unsubscribe)
             }
             Step::AnnaIsErased(bookings) => {
-                let until = self.contoso.now() + hours(TOMBSTONE_HOURS);
+                let until = self.contoso.now() + TOMBSTONE_RETENTION;
                 (MailboxState::Erased(*bookings, until), MailboxTaskKind::Erase)
             }
         };

@@ -20,14 +20,13 @@ use crate::{
             series::{is_open, is_series_decided, is_series_declined},
         },
         ids::{BookingId, RoomId},
-        tenant::policy::{ResponseMode, response_mode},
+        tenant::policy::ResponseMode,
     },
     graph::TenantGraph,
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{JobMeta, SeriesJob},
     store::{
         bookings::{BookingChange, VersionedBooking},
-        due::DueEntry,
         tables::MAX_CONFLICT_RETRIES,
     },
 };
@@ -42,16 +41,15 @@ pub(super) async fn write_back_series(
     let rooms = deps.bookings.list_current_series(job.key, now).await?;
     if rooms.is_empty() {
         // Nobody else knows that the due entry has nothing left to watch.
-        remove_checks(deps, job, job.due).await?;
+        deps.due.remove_unsettled(job.key, job.due).await?;
         return Err(JobError::Discard("the series is gone or over"));
     }
     let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
         return Err(JobError::Discard("the tenant is not active"));
     };
-    let managed = deps.rooms.list(tenant.id).await?;
     let (mut next, mut failed, mut settled) = (Vec::new(), None, Settled::default());
     for (room, rows) in rooms {
-        let mode = response_mode(&managed, room);
+        let mode = deps.rooms.response_mode(tenant.id, room).await?;
         let bookings = || rows.iter().map(|(booking, _)| booking);
         let is_ours = mode == Some(ResponseMode::RoombridgeDecides);
         if is_ours
@@ -94,16 +92,6 @@ pub(super) async fn write_back_series(
     failed.map_or(Ok(next), Err)
 }
 
-async fn remove_checks(
-    deps: &Deps,
-    job: &SeriesJob,
-    at: impl IntoIterator<Item = Timestamp>,
-) -> Result<(), JobError> {
-    let entries: Vec<DueEntry> =
-        at.into_iter().map(|at| DueEntry::unsettled(job.key, at)).collect();
-    Ok(deps.due.remove_all(&entries).await?)
-}
-
 /// Which due entries are left to remove.
 struct Settled {
     /// Whether nothing of the series is left to do.
@@ -130,7 +118,8 @@ impl Settled {
     async fn remove_checks(self, deps: &Deps, job: &SeriesJob) -> Result<(), JobError> {
         let own = job.due.filter(|_| self.is_whole);
         let done = self.watched.into_iter().chain(own);
-        remove_checks(deps, job, done.filter(|at| !self.still_watched.contains(at))).await
+        let done = done.filter(|at| !self.still_watched.contains(at));
+        Ok(deps.due.remove_unsettled(job.key, done).await?)
     }
 }
 
