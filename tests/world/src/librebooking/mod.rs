@@ -17,7 +17,7 @@ use roombridge::base::rng::Rng;
 use crate::graph::RequestFault;
 
 /// The host under which the world's LibreBooking answers.
-pub const LIBREBOOKING_HOST: &str = "librebooking.example";
+pub const LIBREBOOKING_HOST: &str = "rooms.contoso.example";
 /// Where its API begins, as its `script.url` and web server have it by default.
 pub const API_PATH: &str = "/Web/Services/index.php";
 /// How long a session lasts after its last call (`inactivity.timeout` of its configuration).

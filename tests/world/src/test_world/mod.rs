@@ -27,6 +27,7 @@ use roombridge::store::test_support::MemoryTables;
 use crate::entra::CloudHosts;
 use crate::fault_injection::{FaultInjector, FaultyOutbox, FaultyTables};
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
+use crate::librebooking::{LIBREBOOKING_HOST, LibreBooking};
 use crate::microsoft::{
     DAEMON_APP, FEDERATED_IDENTITY, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP,
 };
@@ -109,6 +110,8 @@ pub struct TestWorld {
     pub content_keys: MemoryContentKeys,
     /// The accounts at booking systems, as the vault would keep them.
     pub system_credentials: MemorySystemCredentials,
+    /// A booking system at [`LIBREBOOKING_URL`], without users and rooms.
+    pub librebooking: LibreBooking,
 }
 
 /// Keys that never change.
@@ -138,8 +141,7 @@ impl TestWorld {
         let keys = options.client_state_keys.map_or_else(fixed_keys, Ok)?;
         let storage = options.storage;
         crate::log_capture::install();
-        let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
-        let hand = ManualClock::new(start);
+        let hand = clock_at_the_beginning()?;
         let clock: Arc<dyn Clock> = Arc::new(hand.clone());
         let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
         let microsoft = Microsoft::new(Arc::clone(&clock), Arc::clone(&rng))
@@ -178,6 +180,7 @@ impl TestWorld {
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
         serve_app(&microsoft, &host, options.hosts, options.reads_full_profiles);
         Ok(Self {
+            librebooking: serve_librebooking(&microsoft, &hand, &rng),
             clock: hand,
             rng,
             microsoft,
@@ -245,6 +248,22 @@ fn serve_app(
     }
     microsoft.set_app_url(&format!("https://{APP_HOST}"));
     microsoft.set_cloud(hosts);
+}
+
+fn clock_at_the_beginning() -> Result<ManualClock, TestWorldError> {
+    let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
+    Ok(ManualClock::new(start))
+}
+
+/// A LibreBooking on the network.
+fn serve_librebooking(
+    microsoft: &Microsoft,
+    clock: &ManualClock,
+    rng: &Arc<dyn Rng>,
+) -> LibreBooking {
+    let system = LibreBooking::new(Arc::new(clock.clone()), Arc::clone(rng));
+    microsoft.network.register(LIBREBOOKING_HOST, system.router());
+    system
 }
 
 /// Rows and messages in memory.
