@@ -27,6 +27,7 @@ use world::network::Network;
 use world::test_world::LIBREBOOKING_URL;
 
 use super::acceptance::{self, Subject};
+use super::likeness::{self, Side};
 use crate::{TestError, TestResult};
 
 const ACCOUNT: &str = "roombridge@contoso.example";
@@ -141,18 +142,39 @@ async fn the_simulated_one_is_accepted() -> TestResult {
 }
 
 /// An installation of one's own, see `tests/README.md`.
+struct Real {
+    url: url::Url,
+    login: String,
+    password: String,
+    now: Timestamp,
+    /// A Wednesday in two months' time or later, another one each time.
+    day: Timestamp,
+}
+
+impl Real {
+    fn from_environment() -> Result<Option<Self>, TestError> {
+        let Some(address) = std::env::var_os("ROOMBRIDGE_LIBREBOOKING") else { return Ok(None) };
+        let mut url: url::Url = address.to_string_lossy().parse()?;
+        let decoded =
+            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into();
+        let login = decoded(url.username());
+        let password = decoded(url.password().unwrap_or_default());
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| "no address")?;
+        let now = SystemClock.now();
+        let weeks = 9 + now.as_millisecond().rem_euclid(26);
+        let wednesday = now.to_zoned(TimeZone::UTC).date().nth_weekday(1, Weekday::Wednesday)?;
+        let day = wednesday.checked_add(weeks.weeks())?.to_zoned(TimeZone::UTC)?.timestamp();
+        Ok(Some(Self { url, login, password, now, day }))
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_one_is_accepted() -> TestResult {
-    let Some(address) = std::env::var_os("ROOMBRIDGE_LIBREBOOKING") else { return Ok(()) };
-    let mut url: url::Url = address.to_string_lossy().parse()?;
-    let decoded =
-        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into();
-    let login: String = decoded(url.username());
-    let password: String = decoded(url.password().unwrap_or_default());
-    let (login, password) = (Personal::new(login), Personal::new(password));
-    url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| "not an address")?;
-    let now = SystemClock.now();
+    let Some(Real { url, login, password, now, day }) = Real::from_environment()? else {
+        return Ok(());
+    };
     let (clock, credentials) = (ManualClock::new(now), MemorySystemCredentials::default());
+    let (login, password) = (Personal::new(login), Personal::new(password));
     credentials.put(TENANT, SYSTEM, &SystemCredential { login, password }).await?;
     let system = connect(Arc::new(ReqwestHttp::lazy()), url, Arc::new(credentials), &clock)?;
     let invocation = Invocation::start(TENANT, CorrelationId(7));
@@ -161,11 +183,27 @@ async fn a_real_one_is_accepted() -> TestResult {
     let rooms = check.rooms.into_iter().map(|room| room.id).take(2).collect::<Vec<_>>();
     let rooms = rooms.try_into().map_err(|_| "two rooms are needed")?;
     let run = u64::try_from(now.as_millisecond())?;
-    // A Wednesday in two months' time or later, another one each time.
-    let weeks = 9 + i64::try_from(run % 26)?;
-    let wednesday = now.to_zoned(TimeZone::UTC).date().nth_weekday(1, Weekday::Wednesday)?;
-    let day = wednesday.checked_add(weeks.weeks())?.to_zoned(TimeZone::UTC)?.timestamp();
     acceptance::run(&Subject { system, invocation, rooms, day, run }).await
+}
+
+#[tokio::test]
+async fn a_real_one_answers_as_the_simulated_one_does() -> TestResult {
+    let Some(Real { url, login, password, now, day }) = Real::from_environment()? else {
+        return Ok(());
+    };
+    // A day later than the acceptance, which may run at the same time.
+    let day = day + SignedDuration::from_hours(24);
+    let base = url.as_str().trim_end_matches('/');
+    let mut real = Side::new(Arc::new(ReqwestHttp::lazy()), base, &login, &password);
+    let (number, name) = real.first_room().await?;
+    let (mut simulated, room) = likeness::simulated(&name, now);
+    let (ours, theirs) = (simulated.play(&room, day).await?, real.play(&number, day).await?);
+    let mut found = Vec::new();
+    for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        likeness::differences(what, ours, theirs, &mut found);
+    }
+    assert_eq!((found, ours.len()), (Vec::new(), theirs.len()));
+    Ok(())
 }
 
 // === Sessions ===
