@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::{Clock as _, SystemClock};
 use roombridge::base::http::{Http, ReqwestHttp};
 use roombridge::base::invocation::Invocation;
+use roombridge::base::rng::Rng;
 use roombridge::base::test_support::{ManualClock, SeededRng};
 use roombridge::booking::{BookingSystemError, BookingWriter, OpenSystem, SystemConnector};
 use roombridge::domain::booking_system::{
@@ -21,7 +22,7 @@ use roombridge::identity::keys::SystemCredentials as _;
 use roombridge::settings::{AllowedSystem, BookingSettings};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, RequestFault};
-use world::librebooking::{Breakdown, Layout, LibreBooking, ServerLanguage};
+use world::librebooking::{Breakdown, LIBREBOOKING_HOST, Layout, LibreBooking, ServerLanguage};
 use world::memory::MemorySystemCredentials;
 use world::network::Network;
 use world::test_world::LIBREBOOKING_URL;
@@ -39,6 +40,7 @@ const SYSTEM: SystemId = SystemId(1);
 /// An installation with the rooms Aurora and Borealis, and Roombridge connected to it as an administrator.
 struct Installation {
     libre: LibreBooking,
+    network: Network,
     clock: ManualClock,
     credentials: MemorySystemCredentials,
     system: OpenSystem,
@@ -96,9 +98,9 @@ impl Installation {
         let credentials = MemorySystemCredentials::default();
         credentials.put(TENANT, SYSTEM, &account(PASSWORD)).await?;
         let vault = Arc::new(credentials.clone());
-        let system = connect(Arc::new(network), base_url, vault, &clock)?;
+        let system = connect(Arc::new(network.clone()), base_url, vault, &clock)?;
         let invocation = Invocation::start(TENANT, CorrelationId(7));
-        Ok(Self { libre, clock, credentials, system, invocation, aurora, borealis, anna })
+        Ok(Self { libre, network, clock, credentials, system, invocation, aurora, borealis, anna })
     }
 
     fn request(&self, key: u128, from: &str, to: &str) -> Result<BookingRequest, TestError> {
@@ -409,19 +411,32 @@ async fn a_room_that_needs_approval_is_held_until_somebody_decides() -> TestResu
 
 // === Races ===
 
-#[tokio::test]
-async fn of_many_that_book_one_slot_at_once_one_stays() -> TestResult {
+/// What several workers want at once, in any order of their keys and however their requests meet; every other
+/// time somebody books there by hand, too.
+#[tokio::test(start_paused = true)]
+async fn of_ten_thousand_that_book_at_once_one_of_each_race_stays() -> TestResult {
     let here = Installation::open().await?;
-    for race in 0..50 {
-        let keys = (1..=4).map(|key| here.request(race * 10 + key, "09:00", "10:00"));
-        let requests = keys.collect::<Result<Vec<_>, _>>()?;
-        let puts = requests.iter().map(|request| here.put(request));
-        let ended = futures::future::join_all(puts).await;
+    let (rng, hand): (&dyn Rng, &dyn Rng) = (&SeededRng::new(11), &SeededRng::new(12));
+    for race in 0..2_000_u128 {
+        let keys: Vec<u128> = (0..5).map(|_| rng.uuid().as_u128()).collect();
+        let requests = keys.iter().map(|key| here.request(*key, "09:00", "10:00"));
+        let requests = requests.collect::<Result<Vec<_>, _>>()?;
+        here.network.set_slow(LIBREBOOKING_HOST, race % 3 == 0);
+        let puts = futures::future::join_all(requests.iter().map(|request| here.put(request)));
+        let times = (at("09:30")?, at("10:30")?);
+        let by_hand = async {
+            let is_there = hand.below(2) == 0;
+            is_there.then(|| here.libre.reserve(here.aurora, here.anna, times, "Mine"))
+        };
+        let (ended, theirs) = futures::future::join(puts, by_hand).await;
         let stored = here.libre.reservations(here.aurora);
-        let kept: Vec<&String> = ended.iter().filter_map(|one| one.as_ref().ok()).collect();
-        assert_eq!(stored.iter().map(|one| &one.reference).collect::<Vec<_>>(), kept, "{ended:?}");
-        assert_eq!(kept.len(), 1);
-        here.libre.delete(kept[0]);
+        let stays: Vec<&String> =
+            ended.iter().filter_map(|one| one.as_ref().ok()).chain(&theirs).collect();
+        assert_eq!(stored.iter().map(|one| &one.reference).collect::<Vec<_>>(), stays, "{ended:?}");
+        assert_eq!(stays.len(), 1, "race {race}: {ended:?}");
+        let lost = ended.iter().filter(|one| **one == Err(BookingSystemError::Conflict)).count();
+        assert_eq!(lost, 5 - usize::from(theirs.is_none()), "{ended:?}");
+        here.libre.delete(stays[0]);
     }
     Ok(())
 }
