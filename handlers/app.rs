@@ -255,6 +255,7 @@ impl App {
             register: Register::new(self.tables()),
             data: TenantData::new(self.tables()),
             bookings: Bookings::new(self.tables()),
+            ledger: Ledger::new(self.tables()),
             systems: self.booking_systems(),
             graph: self.graph.clone(),
             clock: self.clock(),

@@ -8,8 +8,7 @@ use roombridge::{
     app::{App, Ports},
     base::{
         clock::{Clock, ShiftedClock},
-        guarded_http::GuardedHttp,
-        http::{ReqwestHttp, RetryPolicy, azure_transport},
+        http::{ReqwestHttp, RetryPolicy, azure_transport, guarded::GuardedHttp},
         rng::SystemRng,
         telemetry,
     },

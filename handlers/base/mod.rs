@@ -3,7 +3,6 @@
 pub(crate) mod cache;
 pub mod call_log;
 pub mod clock;
-pub mod guarded_http;
 pub mod http;
 pub mod invocation;
 pub(crate) mod json;

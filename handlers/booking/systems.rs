@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
+
 use super::{
     BookingSystemError, BookingWriter, BuiltInSystem, OpenSystem, SystemConnector,
     built_in::CAPABILITIES as BUILT_IN,
@@ -10,8 +12,11 @@ use crate::{
     base::{clock::Clock, invocation::Invocation},
     domain::{
         booking::{Booking, BookingOrder, ConfirmedBooking},
-        booking_system::{BookingQuery, BookingRequest, MatchKey, SystemId, SystemRoomId},
+        booking_system::{
+            BookingQuery, BookingRequest, MatchKey, SystemBooking, SystemId, SystemRoomId,
+        },
         ids::RoomId,
+        interval::Interval,
     },
     store::{ledger::Ledger, rooms::RoomMap, tenants::Tenant},
 };
@@ -77,7 +82,7 @@ impl BookingSystems {
             attendee_count: order.spec.facts.attendee_count,
         };
         let query = query(booking, current, room);
-        let reference = self.open(tenant, current)?.put(invocation, &request, &query).await?;
+        let reference = self.writer(tenant, current)?.put(invocation, &request, &query).await?;
         let mut elsewhere = holders(tenant, booking, taken_over);
         elsewhere.remove(&current);
         self.cancel_in(invocation, tenant, booking, elsewhere).await?;
@@ -99,6 +104,47 @@ impl BookingSystems {
         self.cancel_in(invocation, tenant, booking, systems).await
     }
 
+    /// Every live booking of a room within that time, at the tenant's own booking system.
+    ///
+    /// # Errors
+    /// [`BookingSystemError`].
+    pub async fn list(
+        &self,
+        invocation: &Invocation,
+        tenant: &Tenant,
+        room: RoomId,
+        within: Interval,
+    ) -> Result<Vec<SystemBooking>, BookingSystemError> {
+        let current = tenant.systems.current;
+        let room = self.room(tenant, current, room).await?;
+        let system = self.system(tenant, current)?;
+        system.budget.take()?;
+        system.api.list(invocation, &room, within).await
+    }
+
+    /// Ends a booking that was found there and belongs to nothing.
+    ///
+    /// # Errors
+    /// [`BookingSystemError`].
+    pub async fn end_orphan(
+        &self,
+        invocation: &Invocation,
+        tenant: &Tenant,
+        orphan: &SystemBooking,
+    ) -> Result<(), BookingSystemError> {
+        let system = self.system(tenant, tenant.systems.current)?;
+        system.budget.take()?;
+        system.api.cancel(invocation, orphan).await
+    }
+
+    /// What the times at the tenant's own booking system are cut to.
+    ///
+    /// # Errors
+    /// [`BookingSystemError::NotConnected`].
+    pub fn time_unit(&self, tenant: &Tenant) -> Result<SignedDuration, BookingSystemError> {
+        Ok(self.system(tenant, tenant.systems.current)?.capabilities.time_unit)
+    }
+
     async fn cancel_in(
         &self,
         invocation: &Invocation,
@@ -114,15 +160,17 @@ impl BookingSystems {
                 room => room?,
             };
             let query = query(booking, system, room);
-            self.open(tenant, system)?.cancel(invocation, &query).await?;
+            self.writer(tenant, system)?.cancel(invocation, &query).await?;
         }
         Ok(())
     }
 
-    fn open(&self, tenant: &Tenant, id: SystemId) -> Result<BookingWriter, BookingSystemError> {
-        let built_in = || Ok(self.built_in.clone());
-        let system = if id.is_built_in() { built_in() } else { self.connector.open(tenant, id) };
-        Ok(BookingWriter::new(system?))
+    fn system(&self, tenant: &Tenant, id: SystemId) -> Result<OpenSystem, BookingSystemError> {
+        if id.is_built_in() { Ok(self.built_in.clone()) } else { self.connector.open(tenant, id) }
+    }
+
+    fn writer(&self, tenant: &Tenant, id: SystemId) -> Result<BookingWriter, BookingSystemError> {
+        Ok(BookingWriter::new(self.system(tenant, id)?))
     }
 
     /// What the system calls the room.

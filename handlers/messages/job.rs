@@ -73,6 +73,7 @@ impl Job {
                 TenantTaskKind::Connect
                 | TenantTaskKind::Resume
                 | TenantTaskKind::Leave
+                | TenantTaskKind::CompareSystem { .. }
                 | TenantTaskKind::CheckAccess => (0, 0),
                 TenantTaskKind::ReconcilePolicy { from: None } => (1, 0),
                 // Each part of a pass begins behind the one before it.

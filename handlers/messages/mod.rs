@@ -14,6 +14,6 @@ pub use event_changes::{EventChange, EventChanges, Origin, WaitingBooking, pack}
 pub use job::{Enqueue, Job, JobOrigin};
 pub use message::{InvalidMessage, JobMeta, Message};
 pub use tasks::{
-    BookingJob, BookingTask, HolderCheck, MAX_TASKS, MailboxTask, MailboxTasks, MoveCursor,
-    ReconcileCursor, SeriesJob, TenantTask, TenantTaskKind,
+    BookingJob, BookingTask, CompareCursor, HolderCheck, MAX_TASKS, MailboxTask, MailboxTasks,
+    MoveCursor, ReconcileCursor, SeriesJob, TenantTask, TenantTaskKind,
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use super::message::{InvalidMessage, JobMeta, Message, from_json};
 use crate::domain::{
     appointment::CopyRole,
-    ids::{MailboxId, TenantId, hex},
+    ids::{MailboxId, RoomId, TenantId, hex},
     keys::{BookingKey, Digest, SeriesKey},
     mailbox::MailboxTaskKind,
 };
@@ -138,6 +138,9 @@ pub struct BookingJob {
     /// What was read of the booking that holds the room, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderCheck>,
+    /// Whether the booking system is asked even though it should have the booking as it should be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verify: bool,
     #[serde(flatten)]
     pub meta: JobMeta,
 }
@@ -145,7 +148,7 @@ pub struct BookingJob {
 impl BookingJob {
     /// A job that no due entry sent.
     pub fn new(key: BookingKey, meta: JobMeta) -> Self {
-        Self { key, due: None, holder: None, meta }
+        Self { key, due: None, holder: None, verify: false, meta }
     }
 }
 
@@ -236,6 +239,17 @@ pub struct MoveCursor {
     pub left: bool,
 }
 
+/// Where a comparison of a tenant's booking system continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CompareCursor {
+    /// The room that was compared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<RoomId>,
+    /// Whether bookings with a match key that we do not know are ended, as an administrator has asked.
+    #[serde(default)]
+    pub end_orphans: bool,
+}
+
 /// What to do with a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -261,6 +275,8 @@ pub enum TenantTaskKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<MoveCursor>,
     },
+    /// Its own booking system is compared with the ledger.
+    CompareSystem { from: CompareCursor },
 }
 
 /// To `maintain-tenant`: a task for one tenant.

@@ -75,6 +75,20 @@ impl Ledger {
         Ok(dates.into_iter().map(day).collect())
     }
 
+    /// Every day of a room on which something is taken, from `first` on.
+    pub async fn list_from(
+        &self,
+        tenant: TenantId,
+        room: RoomId,
+        first: Date,
+    ) -> Result<Vec<RoomDay>, StoreError> {
+        let days = KeyRange {
+            row_from: Some(first.to_string()),
+            ..KeyRange::single_partition(partition(tenant, room))
+        };
+        self.table.values(&days).await
+    }
+
     /// Writes all these days of a room or none: adds those that had no row, replaces those that
     /// had, and removes those that have become empty. At most 100 days.
     ///

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::{Continuation, ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
+    booking_system::drift::SystemDrift,
     ids::{ContentKeyId, KeyId, MailboxId, TenantId, hex},
     keys::Digest,
     mailbox::Drift,
@@ -105,6 +106,9 @@ pub struct Health {
     /// Since when comparisons stop before the end of the calendar, because its pages do not end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished_since: Option<Timestamp>,
+    /// Of a room: how the tenant's own booking system and the ledger differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_drift: Option<SystemDrift>,
 }
 
 impl Health {
@@ -295,6 +299,13 @@ mod tests {
                 replaced_as_dead_at: Some(at("2026-11-22T08:00:00Z")),
                 over_quota_since: Some(at("2026-11-23T08:00:00Z")),
                 unfinished_since: Some(at("2026-11-23T09:00:00Z")),
+                system_drift: Some(SystemDrift {
+                    at: at("2026-11-23T09:00:00Z"),
+                    missing: 1,
+                    different: 2,
+                    orphaned: 3,
+                    foreign: 4,
+                }),
             },
             ..person(2)
         }

@@ -74,6 +74,11 @@ impl Booking {
             // even if the row looks right; the idempotency key makes the repeat harmless.
             Some(_) | None => {}
         }
+        self.repeated_step()
+    }
+
+    /// What was done last, to be done once more: the booking system looks before it does anything.
+    pub fn repeated_step(&self) -> Step {
         match &self.desired {
             DesiredState::Unwanted(_) => Step::Cancel,
             DesiredState::Redacted => match self.observed {

@@ -91,6 +91,8 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
             return Err(JobError::Discard("the tenant is not active"));
         };
         let step = booking.next_step(now, tenant.systems.current);
+        let is_doubted = job.verify && step == Step::InSync && booking.confirmed().is_some();
+        let step = if is_doubted { booking.repeated_step() } else { step };
         let worker = BookingWorker { deps, invocation, job, tenant, id: deps.rng.next_u64() };
         let done = match step {
             Step::InSync => return Ok(vec![enqueue_write_back(job, &booking)]),
@@ -132,7 +134,7 @@ fn refusal(error: &BookingSystemError) -> Option<RefusalReason> {
 fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
     let task = match job.key.series() {
-        None => BookingJob { holder: None, meta, ..*job }.into(),
+        None => BookingJob { holder: None, verify: false, meta, ..*job }.into(),
         // The answers to a series are given together.
         Some(key) => SeriesJob { key, due: job.due, meta }.into(),
     };

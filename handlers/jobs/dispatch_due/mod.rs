@@ -26,7 +26,7 @@ use crate::{
     domain::{ids::CorrelationId, tenant::TenantState},
     host::{InvocationContext, InvocationError, TimerFunction, TimerTick},
     jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{BookingJob, JobMeta, SeriesJob, TenantTask, TenantTaskKind},
+    messages::{BookingJob, CompareCursor, JobMeta, SeriesJob, TenantTask, TenantTaskKind},
     queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
     store::{
         due::{DueList, DueSubject},
@@ -203,6 +203,10 @@ fn daily_tasks(tenant: &Tenant) -> Vec<TenantTaskKind> {
         TenantState::Active if tenant.systems.moving_since.is_some() => vec![
             TenantTaskKind::ReconcilePolicy { from: None },
             TenantTaskKind::MoveBookings { from: None },
+        ],
+        TenantState::Active if !tenant.systems.current.is_built_in() => vec![
+            TenantTaskKind::ReconcilePolicy { from: None },
+            TenantTaskKind::CompareSystem { from: CompareCursor::default() },
         ],
         TenantState::Active => vec![TenantTaskKind::ReconcilePolicy { from: None }],
         TenantState::Disconnecting => vec![TenantTaskKind::Leave],

@@ -5,6 +5,7 @@
 //! shard, leaving in batches.
 
 mod check_access;
+mod compare_system;
 mod enrol;
 mod leave;
 mod move_bookings;
@@ -56,6 +57,7 @@ async fn run(deps: &Deps, invocation: &Invocation, task: &TenantTask) -> JobResu
         TenantTaskKind::Leave => worker.leave(etag).await,
         TenantTaskKind::CheckAccess => worker.check_access().await,
         TenantTaskKind::Resume => worker.resume().await,
+        TenantTaskKind::CompareSystem { from } => worker.compare_system(from).await,
         TenantTaskKind::MoveBookings { from } => {
             worker.move_bookings(from.unwrap_or_default()).await
         }

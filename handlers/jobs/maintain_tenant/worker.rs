@@ -16,6 +16,7 @@ use crate::{
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     store::{
         bookings::Bookings,
+        ledger::Ledger,
         mailboxes::Mailboxes,
         register::Register,
         rooms::RoomMap,
@@ -33,6 +34,7 @@ pub struct Deps {
     pub(crate) register: Register,
     pub(crate) data: TenantData,
     pub(crate) bookings: Bookings,
+    pub(crate) ledger: Ledger,
     pub(crate) systems: BookingSystems,
     pub(crate) graph: Graph,
     pub(crate) clock: Arc<dyn Clock>,
@@ -43,18 +45,19 @@ pub(super) struct TenantWorker<'a> {
     pub(super) deps: &'a Deps,
     pub(super) task: &'a TenantTask,
     pub(super) tenant: Tenant,
+    pub(super) invocation: &'a Invocation,
     pub(super) graph: TenantGraph,
 }
 
 impl<'a> TenantWorker<'a> {
     pub(super) fn new(
         deps: &'a Deps,
-        invocation: &Invocation,
+        invocation: &'a Invocation,
         task: &'a TenantTask,
         tenant: Tenant,
     ) -> Self {
         let graph = deps.graph.for_tenant(tenant.registration, invocation);
-        Self { deps, task, tenant, graph }
+        Self { deps, task, tenant, invocation, graph }
     }
 
     pub(super) fn now(&self) -> Timestamp {

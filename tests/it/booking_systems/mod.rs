@@ -1,5 +1,6 @@
 //! Booking systems: each adapter over a simulation of its system.
 
 mod acceptance;
+mod connected;
 mod librebooking;
 mod likeness;

@@ -9,9 +9,9 @@ use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{CorrelationId, EventId};
 use roombridge::domain::keys::{Digest, SeriesKey};
 use roombridge::messages::{
-    BookingJob, BookingTask, EventChange, EventChanges, HolderCheck, InvalidMessage, Job, JobMeta,
-    MailboxTask, MailboxTaskKind, MailboxTasks, Message, MoveCursor, Origin, ReconcileCursor,
-    SeriesJob, TenantTask, TenantTaskKind, WaitingBooking,
+    BookingJob, BookingTask, CompareCursor, EventChange, EventChanges, HolderCheck, InvalidMessage,
+    Job, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Message, MoveCursor, Origin,
+    ReconcileCursor, SeriesJob, TenantTask, TenantTaskKind, WaitingBooking,
 };
 use roombridge::queue::Queue;
 use serde::Serialize;
@@ -229,6 +229,10 @@ fn tenant_tasks() -> TestResult {
             ("reconcile-policy-resyncing", task(resyncing)),
             ("leave", task(TenantTaskKind::Leave)),
             ("move-bookings", task(TenantTaskKind::MoveBookings { from: None })),
+            (
+                "compare-system",
+                task(TenantTaskKind::CompareSystem { from: CompareCursor::default() }),
+            ),
             (
                 "move-bookings-onward",
                 task(TenantTaskKind::MoveBookings {

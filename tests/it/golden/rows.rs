@@ -224,6 +224,7 @@ fn followed() -> Mailbox {
         replaced_as_dead_at: Some(at("2026-11-23T03:00:00Z")),
         over_quota_since: Some(at("2026-11-22T03:00:00Z")),
         unfinished_since: None,
+        system_drift: None,
     };
     Mailbox {
         consent_epoch: 2,

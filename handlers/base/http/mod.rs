@@ -1,5 +1,7 @@
 //! Outgoing HTTP: one port, and the one place that builds the real client.
 
+pub mod guarded;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -181,7 +183,7 @@ impl Http for ReqwestHttp {
     }
 }
 
-pub(in crate::base) fn to_http_error(error: &reqwest::Error) -> HttpError {
+fn to_http_error(error: &reqwest::Error) -> HttpError {
     // reqwest's own text names the address, which holds ids of people.
     let kind = if error.is_timeout() {
         "timed out"

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::http::{Http, HttpError, client_builder, to_http_error};
+use super::{Http, HttpError, client_builder, to_http_error};
 
 /// Addresses that no host on the internet has (www.iana.org/assignments/iana-ipv4-special-registry and
 /// iana-ipv6-special-registry, 2026-11), and where Azure talks to its own machines

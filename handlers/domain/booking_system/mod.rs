@@ -1,6 +1,8 @@
 //! Booking systems in general: what is ordered from one, what it says that it has, and what each kind can
 //! do.
 
+pub mod drift;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
