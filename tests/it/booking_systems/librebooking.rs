@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use roombridge::base::clock::{Clock as _, SystemClock};
-use roombridge::base::http::{Http, ReqwestHttp};
+use jiff::{SignedDuration, Timestamp};
+use roombridge::base::clock::Clock as _;
+use roombridge::base::http::Http;
 use roombridge::base::invocation::Invocation;
 use roombridge::base::rng::Rng;
 use roombridge::base::test_support::{ManualClock, SeededRng};
@@ -28,14 +27,13 @@ use world::network::Network;
 use world::test_world::LIBREBOOKING_URL;
 
 use super::acceptance::{self, Subject};
-use super::likeness::{self, Side};
 use crate::{TestError, TestResult};
 
 const ACCOUNT: &str = "roombridge@contoso.example";
 const PASSWORD: &str = "secret";
 const ANNA: &str = "anna@contoso.example";
-const TENANT: TenantId = TenantId(uuid::Uuid::nil());
-const SYSTEM: SystemId = SystemId(1);
+pub(super) const TENANT: TenantId = TenantId(uuid::Uuid::nil());
+pub(super) const SYSTEM: SystemId = SystemId(1);
 
 /// An installation with the rooms Aurora and Borealis, and Roombridge connected to it as an administrator.
 struct Installation {
@@ -62,7 +60,7 @@ fn between(from: &str, to: &str) -> Result<Interval, TestError> {
     Interval::new(at(from)?, at(to)?).ok_or_else(|| "no interval".into())
 }
 
-fn connect(
+pub(super) fn connect(
     http: Arc<dyn Http>,
     base_url: url::Url,
     credentials: Arc<MemorySystemCredentials>,
@@ -141,71 +139,6 @@ async fn the_simulated_one_is_accepted() -> TestResult {
     let rooms = [aurora, borealis].map(|room| SystemRoomId(room.to_string()));
     let day = "2026-12-07T00:00:00Z".parse()?;
     acceptance::run(&Subject { system, invocation, rooms, day, run: 1 }).await
-}
-
-/// An installation of one's own, see `tests/README.md`.
-struct Real {
-    url: url::Url,
-    login: String,
-    password: String,
-    now: Timestamp,
-    /// A Wednesday in two months' time or later, another one each time.
-    day: Timestamp,
-}
-
-impl Real {
-    fn from_environment() -> Result<Option<Self>, TestError> {
-        let Some(address) = std::env::var_os("ROOMBRIDGE_LIBREBOOKING") else { return Ok(None) };
-        let mut url: url::Url = address.to_string_lossy().parse()?;
-        let decoded =
-            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into();
-        let login = decoded(url.username());
-        let password = decoded(url.password().unwrap_or_default());
-        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| "no address")?;
-        let now = SystemClock.now();
-        let weeks = 9 + now.as_millisecond().rem_euclid(26);
-        let wednesday = now.to_zoned(TimeZone::UTC).date().nth_weekday(1, Weekday::Wednesday)?;
-        let day = wednesday.checked_add(weeks.weeks())?.to_zoned(TimeZone::UTC)?.timestamp();
-        Ok(Some(Self { url, login, password, now, day }))
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_real_one_is_accepted() -> TestResult {
-    let Some(Real { url, login, password, now, day }) = Real::from_environment()? else {
-        return Ok(());
-    };
-    let (clock, credentials) = (ManualClock::new(now), MemorySystemCredentials::default());
-    let (login, password) = (Personal::new(login), Personal::new(password));
-    credentials.put(TENANT, SYSTEM, &SystemCredential { login, password }).await?;
-    let system = connect(Arc::new(ReqwestHttp::lazy()), url, Arc::new(credentials), &clock)?;
-    let invocation = Invocation::start(TENANT, CorrelationId(7));
-    let check = system.api.check_connection(&invocation).await?;
-    assert_eq!(check.missing_rights, [""; 0], "of {}", check.account);
-    let rooms = check.rooms.into_iter().map(|room| room.id).take(2).collect::<Vec<_>>();
-    let rooms = rooms.try_into().map_err(|_| "two rooms are needed")?;
-    let run = u64::try_from(now.as_millisecond())?;
-    acceptance::run(&Subject { system, invocation, rooms, day, run }).await
-}
-
-#[tokio::test]
-async fn a_real_one_answers_as_the_simulated_one_does() -> TestResult {
-    let Some(Real { url, login, password, now, day }) = Real::from_environment()? else {
-        return Ok(());
-    };
-    // A day later than the acceptance, which may run at the same time.
-    let day = day + SignedDuration::from_hours(24);
-    let base = url.as_str().trim_end_matches('/');
-    let mut real = Side::new(Arc::new(ReqwestHttp::lazy()), base, &login, &password);
-    let (number, name) = real.first_room().await?;
-    let (mut simulated, room) = likeness::simulated(&name, now);
-    let (ours, theirs) = (simulated.play(&room, day).await?, real.play(&number, day).await?);
-    let mut found = Vec::new();
-    for ((what, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-        likeness::differences(what, ours, theirs, &mut found);
-    }
-    assert_eq!((found, ours.len()), (Vec::new(), theirs.len()));
-    Ok(())
 }
 
 // === Sessions ===

@@ -4,3 +4,4 @@ mod acceptance;
 mod connected;
 mod librebooking;
 mod likeness;
+mod real;
