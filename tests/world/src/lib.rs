@@ -21,3 +21,4 @@ pub mod signing;
 pub mod test_world;
 pub mod tls;
 pub mod tools;
+pub mod topdesk;

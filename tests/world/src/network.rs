@@ -12,6 +12,8 @@ use bytes::Bytes;
 use roombridge::base::http::{Http, HttpError};
 use tower::ServiceExt as _;
 
+use crate::fault_injection::Fault;
+
 /// The largest answer that is read, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -38,6 +40,8 @@ struct Host {
     fail_after: u32,
     is_down: bool,
     is_slow: bool,
+    /// The request, counted from the first of all, that fails, and when.
+    planned: Option<(u64, Fault)>,
 }
 
 impl Network {
@@ -74,6 +78,11 @@ impl Network {
         self.change(host, |h| h.fail_after = times);
     }
 
+    /// The `nth` request to `host` from now on, counted from 1, fails.
+    pub fn fail_one(&self, host: &str, nth: u64, moment: Fault) {
+        self.change(host, |h| h.planned = Some((h.requests + nth, moment)));
+    }
+
     /// Takes `host` off the network, or puts it back.
     pub fn set_down(&self, host: &str, down: bool) {
         self.change(host, |h| h.is_down = down);
@@ -102,11 +111,13 @@ impl Network {
         let mut hosts = self.lock();
         let host = hosts.get_mut(host).ok_or(HttpError { kind: "could not connect" })?;
         host.requests += 1;
-        if host.is_down || take_one(&mut host.fail_before) {
+        let now = host.requests;
+        let planned = host.planned.filter(|(nth, _)| *nth == now).map(|(_, moment)| moment);
+        if host.is_down || take_one(&mut host.fail_before) || planned == Some(Fault::Before) {
             return Err(HttpError { kind: "could not connect" });
         }
         let behind = host.backend.clone().ok_or(HttpError { kind: "could not connect" })?;
-        Ok((behind, take_one(&mut host.fail_after)))
+        Ok((behind, take_one(&mut host.fail_after) || planned == Some(Fault::After)))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use roombridge::domain::booking_system::{SystemConnections, SystemRoomIds};
+use roombridge::domain::booking_system::{
+    SystemConnection, SystemConnections, SystemRoomId, SystemRoomIds,
+};
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
 use roombridge::domain::tenant::decision::ConsentCapacity;
 use roombridge::domain::tenant::policy::{ContentPolicy, Registration, ResponseMode, Room};
@@ -63,6 +65,31 @@ impl Fixtures {
             policy: TenantPolicy { content, ..TenantPolicy::default() },
             systems: SystemConnections::default(),
         };
+        self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)
+    }
+
+    /// The tenant's bookings are made in the system of `connection`, and each of its rooms is one there.
+    ///
+    /// # Errors
+    /// [`TestWorldError`] when the store fails.
+    pub async fn use_booking_system(
+        &self,
+        tenant: &exchange::Tenant,
+        connection: SystemConnection,
+        rooms: &[(&exchange::Mailbox, SystemRoomId)],
+    ) -> Result<(), TestWorldError> {
+        let tenant: TenantId = parse_id(tenant.id())?;
+        let managed = self.rooms.list_uncached(tenant).await.map_err(TestWorldError::from_any)?;
+        for room in managed.iter() {
+            let mapped = rooms.iter().find(|(mailbox, _)| mailbox.id() == room.id.to_string());
+            let system_rooms = mapped.map(|(_, id)| (connection.id, id.clone()));
+            let room = Room { system_rooms: system_rooms.into_iter().collect(), ..room.clone() };
+            self.rooms.upsert(tenant, &room).await.map_err(TestWorldError::from_any)?;
+        }
+        let found = self.tenants.get_uncached(tenant).await.map_err(TestWorldError::from_any)?;
+        let Some(mut row) = found else { return Err(TestWorldError("no such tenant".to_owned())) };
+        row.systems.current = connection.id;
+        row.systems.all.push(connection);
         self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)
     }
 

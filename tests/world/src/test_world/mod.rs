@@ -31,6 +31,7 @@ use crate::librebooking::{LIBREBOOKING_HOST, LibreBooking};
 use crate::microsoft::{
     DAEMON_APP, FEDERATED_IDENTITY, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP,
 };
+use crate::topdesk::{TOPDESK_HOST, TopDesk};
 use keys::{SharedKeySource, client_state_keys, content_key_cache, cookie_key_ring, digest_keys};
 use storage::DelayedOutbox;
 
@@ -110,6 +111,8 @@ pub struct TestWorld {
     pub content_keys: MemoryContentKeys,
     /// The accounts at booking systems, as the vault would keep them.
     pub system_credentials: MemorySystemCredentials,
+    /// A booking system at [`TOPDESK_URL`], without operators, persons and rooms.
+    pub topdesk: TopDesk,
     /// A booking system at [`LIBREBOOKING_URL`], without users and rooms.
     pub librebooking: LibreBooking,
 }
@@ -137,17 +140,16 @@ impl TestWorld {
     /// # Errors
     /// As [`TestWorld::new`].
     pub fn with_options(options: TestWorldOptions) -> Result<Self, TestWorldError> {
-        let (settings, seed) = (app_settings(&options)?, options.seed);
+        let settings = app_settings(&options)?;
+        let TestWorldOptions { seed, storage, hosts, reads_full_profiles, .. } = options;
         let keys = options.client_state_keys.map_or_else(fixed_keys, Ok)?;
-        let storage = options.storage;
         crate::log_capture::install();
         let hand = clock_at_the_beginning()?;
         let clock: Arc<dyn Clock> = Arc::new(hand.clone());
         let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
         let microsoft = Microsoft::new(Arc::clone(&clock), Arc::clone(&rng))
             .map_err(TestWorldError::from_any)?;
-        let memory = Arc::new(MemoryTables::new());
-        let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
+        let (memory, outbox) = memory_ports(&clock);
         let held_back = storage.as_ref().map(|storage| {
             Arc::new(DelayedOutbox::new(Arc::clone(&storage.outbox), Arc::clone(&clock)))
         });
@@ -178,9 +180,9 @@ impl TestWorld {
         let files = FunctionApp::read(&repository_root()).map_err(TestWorldError::from_any)?;
         let router = app.router().map_err(TestWorldError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
-        serve_app(&microsoft, &host, options.hosts, options.reads_full_profiles);
+        serve_app(&microsoft, &host, hosts, reads_full_profiles);
+        let (topdesk, librebooking) = serve_booking_systems(&microsoft, &hand, &rng);
         Ok(Self {
-            librebooking: serve_librebooking(&microsoft, &hand, &rng),
             clock: hand,
             rng,
             microsoft,
@@ -195,6 +197,8 @@ impl TestWorld {
             app,
             content_keys,
             system_credentials,
+            topdesk,
+            librebooking,
         })
     }
 
@@ -255,15 +259,22 @@ fn clock_at_the_beginning() -> Result<ManualClock, TestWorldError> {
     Ok(ManualClock::new(start))
 }
 
-/// A LibreBooking on the network.
-fn serve_librebooking(
+/// The booking systems on the network.
+fn serve_booking_systems(
     microsoft: &Microsoft,
     clock: &ManualClock,
     rng: &Arc<dyn Rng>,
-) -> LibreBooking {
-    let system = LibreBooking::new(Arc::new(clock.clone()), Arc::clone(rng));
-    microsoft.network.register(LIBREBOOKING_HOST, system.router());
-    system
+) -> (TopDesk, LibreBooking) {
+    let topdesk = TopDesk::new(Arc::new(clock.clone()), Arc::clone(rng));
+    microsoft.network.register(TOPDESK_HOST, topdesk.router());
+    let librebooking = LibreBooking::new(Arc::new(clock.clone()), Arc::clone(rng));
+    microsoft.network.register(LIBREBOOKING_HOST, librebooking.router());
+    (topdesk, librebooking)
+}
+
+/// Where rows and messages are, unless other storage is given.
+fn memory_ports(clock: &Arc<dyn Clock>) -> (Arc<MemoryTables>, Arc<MemoryOutbox>) {
+    (Arc::new(MemoryTables::new()), Arc::new(MemoryOutbox::new(Arc::clone(clock))))
 }
 
 /// Rows and messages in memory.
