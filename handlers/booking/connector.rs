@@ -12,6 +12,7 @@ use super::{
     account::SystemAccount,
     client::SystemClient,
     librebooking::{LIBREBOOKING, LibreBooking},
+    topdesk::{TOPDESK, Topdesk},
 };
 use crate::{
     base::{clock::Clock, http::Http},
@@ -93,13 +94,16 @@ impl SystemConnector {
         let client = SystemClient::new(http, clock, connection.kind, base_url);
         let (credentials, clock) = (Arc::clone(&self.credentials), Arc::clone(&self.clock));
         let account = SystemAccount::new(credentials, clock, tenant, connection.id);
+        let (clock, granted) = (Arc::clone(&self.clock), connection.calls_per_minute);
         match connection.kind {
             SystemKind::LibreBooking => {
                 let api = Arc::new(LibreBooking::new(client, account, connection));
-                let (clock, granted) = (Arc::clone(&self.clock), connection.calls_per_minute);
                 Ok(OpenSystem::new(api, LIBREBOOKING, clock, granted))
             }
-            SystemKind::Topdesk => Err(BookingSystemError::NotConnected),
+            SystemKind::Topdesk => {
+                let api = Topdesk::new(client, account, Arc::clone(&clock), connection);
+                Ok(OpenSystem::new(Arc::new(api), TOPDESK, clock, granted))
+            }
         }
     }
 }

@@ -40,6 +40,9 @@ pub enum BookingSystemError {
     /// The room map does not say which of its rooms this is.
     #[error("the room is not mapped to a room of the booking system")]
     RoomNotMapped,
+    /// It has to know for whom a booking is, and knows neither the organizer nor the person to fall back to.
+    #[error("the booking system knows neither the organizer nor the fallback requester")]
+    RequesterUnknown,
     /// The ledger could not be read or written.
     #[error("the room ledger failed: {0}")]
     Store(#[from] StoreError),

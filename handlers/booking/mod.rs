@@ -12,6 +12,7 @@ mod connector;
 mod error;
 mod librebooking;
 mod systems;
+mod topdesk;
 mod writer;
 
 use std::sync::Arc;

@@ -126,6 +126,7 @@ fn refusal(error: &BookingSystemError) -> Option<RefusalReason> {
         | BookingSystemError::NotReturned
         | BookingSystemError::NotConnected
         | BookingSystemError::RoomNotMapped
+        | BookingSystemError::RequesterUnknown
         | BookingSystemError::Store(_) => None,
     }
 }

@@ -103,6 +103,7 @@ fn sign_of(error: &BookingSystemError) -> Sign {
         | BookingSystemError::NotReturned => Sign::Trouble(SystemTroubleKind::Unavailable),
         BookingSystemError::Conflict
         | BookingSystemError::NotFound
+        | BookingSystemError::RequesterUnknown
         | BookingSystemError::Rejected { .. } => Sign::Works,
         BookingSystemError::Throttled { .. }
         | BookingSystemError::RoomNotMapped

@@ -122,7 +122,8 @@ impl From<BookingSystemError> for JobError {
             | BookingSystemError::Rejected { .. }
             | BookingSystemError::NotReturned
             | BookingSystemError::NotConnected
-            | BookingSystemError::RoomNotMapped => Self::Fail { cause: Arc::new(error) },
+            | BookingSystemError::RoomNotMapped
+            | BookingSystemError::RequesterUnknown => Self::Fail { cause: Arc::new(error) },
             BookingSystemError::Store(error) => error.into(),
         }
     }

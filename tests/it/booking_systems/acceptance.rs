@@ -18,6 +18,8 @@ pub(super) struct Subject {
     pub(super) rooms: [SystemRoomId; 2],
     /// A midnight (UTC). Between 09:00 and 14:00 the rooms can be booked by the half hour.
     pub(super) day: Timestamp,
+    /// Minutes after `day` at which a booking of one minute is against the system's own rules.
+    pub(super) forbidden: i64,
     /// Sets the keys of this run apart from those of another.
     pub(super) run: u64,
 }
@@ -120,7 +122,7 @@ async fn a_taken_room_is_a_conflict_and_stays_as_it_was(subject: &Subject) -> Te
 }
 
 async fn a_rule_of_the_system_is_passed_on_in_its_words(subject: &Subject) -> TestResult {
-    let minute = subject.day + SignedDuration::from_mins(9 * 60 + 7);
+    let minute = subject.day + SignedDuration::from_mins(subject.forbidden);
     let odd = Interval::new(minute, minute + SignedDuration::from_mins(1));
     let odd = odd.ok_or("a minute is an interval")?;
     let refused = subject.put(&BookingRequest { interval: odd, ..subject.request(6, 9)? }).await;

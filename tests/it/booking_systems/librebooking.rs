@@ -34,6 +34,8 @@ const PASSWORD: &str = "secret";
 const ANNA: &str = "anna@contoso.example";
 pub(super) const TENANT: TenantId = TenantId(uuid::Uuid::nil());
 pub(super) const SYSTEM: SystemId = SystemId(1);
+/// 09:07.
+pub(super) const BESIDE_SLOTS: i64 = 9 * 60 + 7;
 
 /// An installation with the rooms Aurora and Borealis, and Roombridge connected to it as an administrator.
 struct Installation {
@@ -138,7 +140,8 @@ async fn the_simulated_one_is_accepted() -> TestResult {
     let Installation { system, invocation, aurora, borealis, .. } = Installation::open().await?;
     let rooms = [aurora, borealis].map(|room| SystemRoomId(room.to_string()));
     let day = "2026-12-07T00:00:00Z".parse()?;
-    acceptance::run(&Subject { system, invocation, rooms, day, run: 1 }).await
+    acceptance::run(&Subject { system, invocation, rooms, day, forbidden: BESIDE_SLOTS, run: 1 })
+        .await
 }
 
 // === Sessions ===

@@ -5,3 +5,4 @@ mod connected;
 mod librebooking;
 mod likeness;
 mod real;
+mod topdesk;

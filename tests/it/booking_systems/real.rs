@@ -25,7 +25,7 @@ use world::memory::MemorySystemCredentials;
 use world::test_world::LIBREBOOKING_URL;
 
 use super::acceptance::{self, Subject};
-use super::librebooking::{SYSTEM, TENANT, connect};
+use super::librebooking::{BESIDE_SLOTS, SYSTEM, TENANT, connect};
 use super::likeness::{self, Side};
 use crate::contoso::{Contoso, at, minutes, room_id};
 use crate::{TestError, TestResult};
@@ -82,7 +82,8 @@ async fn a_real_one_is_accepted() -> TestResult {
     let Real { now, day, .. } = real;
     let (system, invocation, rooms) = real.connect().await?;
     let run = u64::try_from(now.as_millisecond())?;
-    acceptance::run(&Subject { system, invocation, rooms, day, run }).await
+    let forbidden = BESIDE_SLOTS;
+    acceptance::run(&Subject { system, invocation, rooms, day, forbidden, run }).await
 }
 
 #[tokio::test]

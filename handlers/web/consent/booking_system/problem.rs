@@ -47,7 +47,8 @@ impl SystemProblem {
             BookingSystemError::Conflict
             | BookingSystemError::NotFound
             | BookingSystemError::NotReturned
-            | BookingSystemError::RoomNotMapped => {
+            | BookingSystemError::RoomNotMapped
+            | BookingSystemError::RequesterUnknown => {
                 (CheckOutcome::NoAnswer, t.unexpected, t.unexpected_next)
             }
             BookingSystemError::Store(error) => return Err(error.clone().into()),
