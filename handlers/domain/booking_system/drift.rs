@@ -14,7 +14,7 @@ pub struct SystemDrift {
     pub at: Timestamp,
     /// Booked by us, and not there (any more). They are booked again.
     pub missing: u32,
-    /// There at another time than in Outlook, or in conflict. They are moved back.
+    /// There at another time than in Outlook, or in conflict. They are moved back, or give way.
     pub different: u32,
     /// There under a match key that we do not know: left behind by us, or another Roombridge's.
     pub orphaned: u32,
@@ -52,8 +52,16 @@ impl SystemDifferences {
                 booking.interval == slot.interval.truncated_to(unit)
                     && booking.status != SystemBookingStatus::Conflicting
             };
+            // Somebody's call that the system had checked before ours may have been stored after we looked.
+            let is_alone = |booking: &&SystemBooking| {
+                listed.iter().all(|other| {
+                    other.reference == booking.reference
+                        || other.status == SystemBookingStatus::Conflicting
+                        || !other.interval.overlaps(&booking.interval)
+                })
+            };
             // Twice is once too often.
-            if bookings.len() != 1 || !bookings.iter().all(is_right) {
+            if bookings.len() != 1 || !bookings.iter().all(|it| is_right(it) && is_alone(it)) {
                 found.different.push(*slot);
             }
         }

@@ -342,6 +342,24 @@ async fn what_is_changed_there_by_hand_is_found_and_put_right() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_reservation_that_was_stored_there_after_our_look_gets_the_room_the_next_day()
+-> TestResult {
+    let connected = Connected::open().await?;
+    let Connected { contoso, libre, .. } = &connected;
+    let meeting = connected.meet(("2026-12-01T09:00", "2026-12-01T10:00"))?;
+    contoso.run_for(minutes(5)).await;
+    assert!(is_accepted(&meeting, &contoso.aurora));
+    // Their page had checked before our reservation was stored, and took longer.
+    let theirs = connected.reserve_by_hand(("2026-12-01T09:30", "2026-12-01T10:30"));
+    assert_eq!(connected.compare(false).await?.different, 1);
+    assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Declined));
+    let left: Vec<_> = connected.reservations().into_iter().map(|left| left.reference).collect();
+    assert_eq!((left, libre.double_bookings()), (vec![theirs], vec![]));
+    assert_eq!(connected.compare(false).await?.different, 0);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
 async fn a_booking_that_nobody_knows_is_counted_and_ended_only_when_asked() -> TestResult {
     let connected = Connected::open().await?;
     let Connected { contoso, libre, .. } = &connected;
