@@ -257,6 +257,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             ledger: Ledger::new(self.tables()),
             systems: self.booking_systems(),
+            system_credentials: Arc::clone(&self.ports.system_credentials),
             graph: self.graph.clone(),
             clock: self.clock(),
         }
@@ -316,6 +317,8 @@ impl App {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
+            bookings: Bookings::new(self.tables()),
+            ledger: Ledger::new(self.tables()),
             register: Register::new(self.tables()),
             audit: Audit::new(self.tables()),
             graph: self.graph.clone(),

@@ -84,6 +84,11 @@ impl SystemConnector {
         Ok(system)
     }
 
+    /// Forgets what is known of an open system: an account that was refused is tried again at once.
+    pub fn forget(&self, tenant: TenantId, id: SystemId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&(tenant, id));
+    }
+
     fn connect(
         &self,
         tenant: TenantId,

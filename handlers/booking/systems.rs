@@ -153,7 +153,11 @@ impl BookingSystems {
         systems: BTreeSet<SystemId>,
     ) -> Result<(), BookingSystemError> {
         // The built-in system has what the ledger has, which is released when all is done.
-        for system in systems.into_iter().filter(|system| !system.is_built_in()) {
+        let is_asked = |system: &SystemId| {
+            // One that an administrator has disconnected keeps what is there: that was said and confirmed.
+            !system.is_built_in() && tenant.systems.get(*system).is_some()
+        };
+        for system in systems.into_iter().filter(is_asked) {
             let room = match self.room(tenant, system, booking.key.room).await {
                 // It was never booked there.
                 Err(BookingSystemError::RoomNotMapped) => continue,

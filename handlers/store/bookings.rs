@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::tables::{
-    ETag, KeyRange, Row, RowChange, RowKey, StoreError, Table, TypedTable,
+    Continuation, ETag, KeyRange, Row, RowChange, RowKey, StoreError, Table, TypedTable,
     typed::MAX_TRANSACTION_CHANGES,
 };
 use crate::domain::{
@@ -124,6 +124,18 @@ impl Bookings {
         appointment: Digest,
     ) -> Result<Vec<VersionedBooking>, StoreError> {
         self.list_partition(format!("{tenant}_{appointment}")).await
+    }
+
+    /// Up to 1,000 of a tenant's bookings, always in the same order, and where the next ones begin.
+    pub async fn list_page(
+        &self,
+        tenant: TenantId,
+        from: Option<Continuation>,
+    ) -> Result<(Vec<Booking>, Option<Continuation>), StoreError> {
+        // `~` sorts after every character of our keys.
+        let all = KeyRange::partition_range(format!("{tenant}_"), format!("{tenant}_~"));
+        let (rows, next) = self.read_page(&all, from).await?;
+        Ok((rows.into_iter().map(|(booking, _, _)| booking).collect(), next))
     }
 
     /// A 256th of a tenant's bookings: those of the appointments whose digest begins with `shard`. A series is

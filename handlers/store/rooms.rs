@@ -126,6 +126,7 @@ mod tests {
             response_mode: answering,
             time_zone: "Europe/Zurich".into(),
             system_rooms: [(SystemId(1), SystemRoomId(format!("room-{n}")))].into(),
+            previous_system_room: None,
         }
     }
 

@@ -150,6 +150,7 @@ fn exercise_event(event: &Event) {
         response_mode: ResponseMode::RoombridgeDecides,
         time_zone: "Europe/Amsterdam".to_owned(),
         system_rooms: SystemRoomIds::new(),
+        previous_system_room: None,
     };
     for calendar in [CalendarOwner::Person, CalendarOwner::Room(room.id)] {
         let snapshot = CopySnapshot::from_event(event, calendar, std::slice::from_ref(&room), now);

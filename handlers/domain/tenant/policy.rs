@@ -2,12 +2,17 @@
 
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{
     Deserialize, Serialize,
     de::{self, IntoDeserializer as _},
 };
 
-use crate::domain::{booking_system::SystemRoomIds, ids::RoomId, personal::Personal};
+use crate::domain::{
+    booking_system::{SystemId, SystemRoomId, SystemRoomIds},
+    ids::RoomId,
+    personal::Personal,
+};
 
 /// Which of our two daemon registrations a tenant's administrator consented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -183,6 +188,18 @@ pub struct Room {
     /// What it is called at the tenant's own booking systems.
     #[serde(default, skip_serializing_if = "SystemRoomIds::is_empty")]
     pub system_rooms: SystemRoomIds,
+    /// What the last change of that took away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_system_room: Option<PreviousSystemRoom>,
+}
+
+/// What a room was called at a booking system before that was changed, so that it can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousSystemRoom {
+    pub system: SystemId,
+    pub room: Option<SystemRoomId>,
+    /// The same for all rooms that were changed together.
+    pub changed_at: Timestamp,
 }
 
 /// Who answers for a room; `None` when it is not managed (any more).

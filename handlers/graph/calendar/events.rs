@@ -406,6 +406,7 @@ mod tests {
             response_mode: ResponseMode::RoombridgeDecides,
             time_zone: "Europe/Berlin".into(),
             system_rooms: SystemRoomIds::new(),
+            previous_system_room: None,
         }
     }
 

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::worker::{MAX_TASKS_PER_RUN, TenantWorker};
 use crate::{
     domain::{
+        booking_system::{SystemConnections, SystemId},
         ids::MailboxId,
         tenant::{
             TenantPolicy, TenantState,
@@ -186,6 +187,12 @@ impl TenantWorker<'_> {
     /// All is deleted: writes the evidence, then the row that says so.
     async fn close(&self, etag: &ETag) -> JobResult {
         let now = self.now();
+        let systems = &self.tenant.systems;
+        // The accounts before the row that knows of them.
+        for connection in &systems.all {
+            self.deps.system_credentials.remove(self.tenant.id, connection.id).await?;
+        }
+        let last = SystemId(systems.next_id().0 - 1);
         self.record_deletion(now).await?;
         let audit_days = self.tenant.policy.audit_days;
         let left = Tenant {
@@ -193,6 +200,7 @@ impl TenantWorker<'_> {
             connection: None,
             access_checked_at: None,
             policy: TenantPolicy { audit_days, ..TenantPolicy::default() },
+            systems: SystemConnections { last, ..SystemConnections::default() },
             ..self.tenant.clone()
         };
         self.deps.tenants.replace(&left, etag).await?;

@@ -12,6 +12,7 @@ use crate::{
         tenant::decision::{Decision, DecisionKind},
     },
     graph::{Graph, TenantGraph},
+    identity::keys::SystemCredentials,
     jobs::runner::job::{Enqueue, JobError},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     store::{
@@ -36,6 +37,7 @@ pub struct Deps {
     pub(crate) bookings: Bookings,
     pub(crate) ledger: Ledger,
     pub(crate) systems: BookingSystems,
+    pub(crate) system_credentials: Arc<dyn SystemCredentials>,
     pub(crate) graph: Graph,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -6,8 +6,11 @@ use std::{error::Error, sync::Arc};
 use jiff::SignedDuration;
 
 use crate::{
-    booking::BookingSystemError, graph::GraphError, identity::keys::KeysUnavailable,
-    queue::QueueError, store::StoreError,
+    booking::BookingSystemError,
+    graph::GraphError,
+    identity::keys::{KeysUnavailable, VaultWriteError},
+    queue::QueueError,
+    store::StoreError,
 };
 
 pub use crate::messages::{Enqueue, Job};
@@ -88,6 +91,12 @@ impl From<QueueError> for JobError {
 
 impl From<KeysUnavailable> for JobError {
     fn from(error: KeysUnavailable) -> Self {
+        Self::Retry { after: None, cause: Arc::new(error) }
+    }
+}
+
+impl From<VaultWriteError> for JobError {
+    fn from(error: VaultWriteError) -> Self {
         Self::Retry { after: None, cause: Arc::new(error) }
     }
 }

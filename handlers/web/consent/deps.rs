@@ -24,6 +24,8 @@ use crate::{
     settings::AllowedSystem,
     store::{
         audit::Audit,
+        bookings::Bookings,
+        ledger::Ledger,
         mailboxes::{Mailbox, Mailboxes},
         register::Register,
         rooms::RoomMap,
@@ -50,6 +52,8 @@ pub(crate) struct Deps {
     pub(crate) tenants: Tenants,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) rooms: RoomMap,
+    pub(crate) bookings: Bookings,
+    pub(crate) ledger: Ledger,
     pub(crate) register: Register,
     pub(crate) audit: Audit,
     pub(crate) graph: Graph,

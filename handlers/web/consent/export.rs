@@ -75,7 +75,7 @@ const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 /// A cell that no spreadsheet takes for a formula, whole or in parts
 /// (owasp.org/www-community/attacks/CSV_Injection, 2024): an apostrophe is put before a character that
 /// would begin one.
-fn guard_formula(text: &str) -> String {
+pub(super) fn guard_formula(text: &str) -> String {
     let (mut guarded, mut begins) = (String::with_capacity(text.len()), true);
     for c in text.chars() {
         if begins && FORMULA.contains(&c) {

@@ -15,6 +15,48 @@ const GLOBAL: &str = "62e90394-69f5-4237-9190-012177145e10";
 const STRANGER: &str = "c0000000-0000-4000-8000-000000000009";
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
+/// The administrator's pages.
+const PAGES: [&str; 21] = [
+    "",
+    "health",
+    "health.csv",
+    "audit",
+    "audit.csv",
+    "audit.json",
+    "policy",
+    "rooms",
+    "booking-system",
+    "booking-system-connection",
+    "booking-system-connection?system=1",
+    "booking-system-rooms?system=1",
+    "booking-system-rooms.csv?system=1",
+    "booking-system-import?system=1",
+    "booking-system-use?system=1",
+    "booking-system-use?system=0",
+    "booking-system-remove?system=1",
+    "reach",
+    "register",
+    "register.csv",
+    "register.json",
+];
+
+/// Their forms.
+const FORMS: [(&str, &[(&str, &str)]); 13] = [
+    ("booking-system-rooms", &[("system", "1")]),
+    ("booking-system-restore", &[("system", "1")]),
+    ("booking-system-import", &[("system", "1"), ("csv", "room,system_room")]),
+    ("booking-system-dry-run", &[("system", "1")]),
+    ("booking-system-use", &[("system", "0"), ("sure", "yes")]),
+    ("booking-system-remove", &[("system", "1"), ("sure", "yes")]),
+    ("booking-system-connection", &[("system", "1"), ("version", "new")]),
+    ("booking-system-check", &[("system", "1")]),
+    ("connect", CONNECT),
+    ("policy", &[("consent", "organisation")]),
+    ("rooms", &[("address", "a"), ("mode", "off"), ("zone", "UTC")]),
+    ("reach", &[("inside", "a@contoso.example")]),
+    ("disconnect", &[("sure", "yes")]),
+];
+
 #[tokio::test]
 async fn a_consent_is_taken_once() -> TestResult {
     let contoso = unconnected_contoso().await?;
@@ -118,6 +160,12 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestRe
         "rooms",
         "booking-system-connection",
         "booking-system-check",
+        "booking-system-rooms",
+        "booking-system-restore",
+        "booking-system-import",
+        "booking-system-dry-run",
+        "booking-system-use",
+        "booking-system-remove",
         "reach",
         "disconnect",
     ];
@@ -204,38 +252,12 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
     let anna = contoso.browser();
     anna.set_cookies(cookies.clone());
     anna.set_last_csrf(csrf);
-    let pages = [
-        "",
-        "health",
-        "health.csv",
-        "audit",
-        "audit.csv",
-        "audit.json",
-        "policy",
-        "rooms",
-        "booking-system",
-        "booking-system-connection",
-        "booking-system-connection?system=1",
-        "reach",
-        "register",
-        "register.csv",
-        "register.json",
-    ];
-    for step in pages.into_iter().chain(["disconnect", "granted", "prove"]) {
+    for step in PAGES.into_iter().chain(["disconnect", "granted", "prove"]) {
         let page = anna.get(step).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "GET {step}");
         assert_eq!(page.heading(), "You cannot decide for your organisation", "GET {step}");
     }
-    let forms: [(&str, &[(&str, &str)]); 7] = [
-        ("booking-system-connection", &[("system", "1"), ("version", "new")]),
-        ("booking-system-check", &[("system", "1")]),
-        ("connect", CONNECT),
-        ("policy", &[("consent", "organisation")]),
-        ("rooms", &[("address", "a"), ("mode", "off"), ("zone", "UTC")]),
-        ("reach", &[("inside", "a@contoso.example")]),
-        ("disconnect", &[("sure", "yes")]),
-    ];
-    for (step, fields) in forms {
+    for (step, fields) in FORMS {
         let page = anna.post(step, fields).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "POST {step}");
         assert_eq!(page.heading(), "You cannot decide for your organisation", "POST {step}");

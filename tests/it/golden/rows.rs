@@ -343,6 +343,7 @@ async fn rooms() -> TestResult {
         response_mode: ResponseMode::ExchangeDecides,
         time_zone: "Europe/Zurich".to_owned(),
         system_rooms: SystemRoomIds::new(),
+        previous_system_room: None,
     };
     let roombridge_decides = Room {
         addresses: vec![],

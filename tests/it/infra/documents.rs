@@ -82,7 +82,7 @@ fn every_queue_and_every_secret_is_in_the_list_of_what_is_kept() {
     };
     let queues = Queue::ALL.iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
     assert_eq!(places("Queue Storage"), queues.collect());
-    let secrets = [CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, "content-key-…"];
+    let secrets = [CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, "booking-…", "content-key-…"];
     assert_eq!(places("Key Vault"), secrets.into());
 }
 

@@ -67,6 +67,8 @@ pub(super) async fn check(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
     let form = posted.parse(&[Field::single_line("system", 10)])?;
     let (user, t) = (&posted.user, &deps.pages.texts().booking_system);
     let chosen = find_system(&deps, user, form.text("system")).await?;
+    // One that was refused is not tried for a while, unless somebody wants to know.
+    deps.systems.forget(user.tenant(), chosen.connection.id);
     let checked = ask(&deps, user, &chosen.connection).await;
     let result = match checked {
         Ok(check) => Ok(CheckedSystem::from(check)),
@@ -79,9 +81,31 @@ pub(super) async fn check(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
     };
     let connection = chosen.connection.clone();
     remember(&deps, chosen, outcome).await?;
+    page(&deps, user, &connection, result)
+}
+
+/// The page of a system that does not answer.
+pub(super) fn problem_page(
+    deps: &Deps,
+    user: &CurrentUser,
+    connection: &SystemConnection,
+    error: BookingSystemError,
+) -> PageResult {
+    let t = &deps.pages.texts().booking_system;
+    let result = Err(SystemProblem::explain(t, connection, error)?);
+    page(deps, user, connection, result)
+}
+
+fn page(
+    deps: &Deps,
+    user: &CurrentUser,
+    connection: &SystemConnection,
+    result: Result<CheckedSystem, SystemProblem>,
+) -> PageResult {
+    let t = &deps.pages.texts().booking_system;
     let title = fill(t.check_title, &[("system", connection.kind.product_name())]);
     let frame = Frame { title: &title, ..deps.frame(user, PAGE) };
-    html(&SystemCheckPage { frame, connection: &connection, result })
+    html(&SystemCheckPage { frame, connection, result })
 }
 
 /// Asks the system who we are there. It changes nothing.

@@ -1,9 +1,18 @@
 //! The booking system: which one is in use, and those of the tenant's own. One file for each step in the
-//! order in which they are taken: `connect` has the account, `check` tries it.
+//! order in which they are taken: `connect` has the account, `check` tries it, `rooms` and `import` say which
+//! room is which (`room_map` is what both write), `dry_run` says what would be booked, `go_live` changes to it,
+//! `remove` disconnects it.
 
 mod check;
 mod connect;
+mod dry_run;
+mod go_live;
+mod held;
+mod import;
 mod problem;
+mod remove;
+mod room_map;
+mod rooms;
 
 use std::sync::Arc;
 
@@ -20,7 +29,7 @@ use url::form_urlencoded;
 use super::{authz, deps::Deps};
 use crate::{
     domain::{
-        booking_system::{CheckOutcome, SystemConnection, SystemId},
+        booking_system::{CheckOutcome, SystemConnection, SystemId, SystemTroubleKind},
         keys::Digest,
     },
     store::{
@@ -39,6 +48,8 @@ const PAGE: &str = "booking-system";
 const MAX_SYSTEMS: usize = 5;
 /// How many days before its end a password is warned about: time enough to have it renewed.
 const WARNING_DAYS: i32 = 30;
+/// The most rooms of a system that are offered: more make no page that anybody can use.
+const MAX_SYSTEM_ROOMS: usize = 2_000;
 /// The most characters that are shown of a text which another system sends.
 const EXCERPT_CHARS: usize = 120;
 
@@ -48,6 +59,13 @@ pub(super) fn routes() -> Router<Arc<Deps>> {
         .route("/booking-system", get(show))
         .route("/booking-system-connection", get(connect::show).post(connect::save))
         .route("/booking-system-check", post(check::check))
+        .route("/booking-system-rooms", get(rooms::show).post(rooms::save))
+        .route("/booking-system-rooms.csv", get(rooms::csv))
+        .route("/booking-system-restore", post(rooms::restore))
+        .route("/booking-system-import", get(import::show).post(import::import))
+        .route("/booking-system-dry-run", post(dry_run::run))
+        .route("/booking-system-use", get(go_live::show).post(go_live::change))
+        .route("/booking-system-remove", get(remove::show).post(remove::remove))
 }
 
 /// One connected system, as the first page shows it.
@@ -69,6 +87,8 @@ struct SystemsPage<'a> {
     is_built_in: bool,
     current: String,
     current_since: Option<Timestamp>,
+    moving_since: Option<Timestamp>,
+    trouble: Option<(&'static str, Timestamp)>,
     rows: Vec<SystemRow<'a>>,
     is_any_allowed: bool,
     is_full: bool,
@@ -97,6 +117,7 @@ async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> Pag
         frame: deps.frame(&user, PAGE),
         done: match uri.query() {
             Some("saved") => Some(t.saved),
+            Some("in-use") => Some(t.now_in_use),
             Some("disconnected") => Some(t.disconnected),
             Some(_) | None => None,
         },
@@ -104,6 +125,8 @@ async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> Pag
         is_built_in: systems.current.is_built_in(),
         current: systems.name(systems.current),
         current_since: systems.current_since,
+        moving_since: systems.moving_since,
+        trouble: systems.trouble.map(|trouble| (trouble_text(t, trouble.kind), trouble.since)),
         rows: rows.collect(),
         is_any_allowed: !deps.allowed_systems.is_empty(),
         is_full: systems.all.len() >= MAX_SYSTEMS,
@@ -133,16 +156,23 @@ fn outcome_text(t: &BookingSystemTexts, outcome: CheckOutcome) -> &'static str {
     }
 }
 
+fn trouble_text(t: &BookingSystemTexts, kind: SystemTroubleKind) -> &'static str {
+    match kind {
+        SystemTroubleKind::AccountRefused => t.trouble_account,
+        SystemTroubleKind::AddressNotAllowed => t.trouble_address,
+        SystemTroubleKind::Unavailable => t.trouble_unavailable,
+    }
+}
+
 /// The accounts of `tenant` whose passwords end soon or have ended.
 pub(super) fn account_warnings(deps: &Deps, tenant: &Tenant) -> Vec<String> {
     let (t, today) = (&deps.pages.texts().booking_system, utc_date(deps.clock.now()));
     let warnings = tenant.systems.all.iter().filter_map(|connection| {
         let ends = connection.account_ends?;
-        let text = match () {
-            () if ends < today => t.account_over,
-            () if ends <= today.saturating_add(WARNING_DAYS.days()) => t.account_ending,
-            () => return None,
-        };
+        if ends > today.saturating_add(WARNING_DAYS.days()) {
+            return None;
+        }
+        let text = if ends < today { t.account_over } else { t.account_ending };
         Some(fill(text, &[("system", &connection.name()), ("date", &display_date(ends))]))
     });
     warnings.collect()

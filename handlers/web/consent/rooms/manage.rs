@@ -77,6 +77,7 @@ async fn find_room(
             response_mode,
             time_zone: row.zone.trim().to_owned(),
             system_rooms: SystemRoomIds::new(),
+            previous_system_room: None,
         }
     }))
 }

@@ -177,6 +177,7 @@ impl Fixtures {
             response_mode: answering,
             time_zone: "Europe/Amsterdam".to_owned(),
             system_rooms: SystemRoomIds::new(),
+            previous_system_room: None,
         };
         self.rooms
             .upsert(parse_id(room.tenant_id())?, &row)
