@@ -102,6 +102,7 @@ impl Surroundings {
             graph: format!("{elsewhere}/v1.0"),
             authority: elsewhere.clone(),
             outlook: elsewhere.clone(),
+            librebooking: elsewhere.clone(),
             vault: vault.url(),
             identity: format!("{}{}", identity.url(), world::managed_identity::PATH),
             queues: queue.url(),

@@ -240,7 +240,8 @@ impl Chromium {
         Ok(self.evaluate(script).await?.as_str().unwrap_or_default().to_owned())
     }
 
-    async fn evaluate(&self, script: &str) -> Result<Value, TestError> {
+    /// What a script answers.
+    pub(super) async fn evaluate(&self, script: &str) -> Result<Value, TestError> {
         let expression =
             json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
         let mut answer = self.page.call("Runtime.evaluate", expression).await?;

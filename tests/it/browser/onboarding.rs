@@ -109,7 +109,7 @@ async fn check_health_page(northwind: &Northwind, admin: &Chromium, ada: &str) -
 }
 
 /// Ada connects Northwind, and has Aurora managed.
-async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError> {
+pub(super) async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError> {
     let admin = northwind.signed_in(ada, "consent", DESKTOP).await?;
     admin.wait_for_text("Which way?").await?;
     admin.screenshot("consent-start").await?;

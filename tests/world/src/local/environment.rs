@@ -15,6 +15,7 @@ use super::{LocalError, LocalWorldOptions, ResponseGate};
 use crate::azurite::Account;
 use crate::exchange::Tenant;
 use crate::host::AzureQueues;
+use crate::librebooking::{API_PATH, LibreBooking};
 use crate::managed_identity::PATH;
 use crate::microsoft::{
     DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, LOGIN_HOST, Microsoft, OPERATORS_APP,
@@ -44,6 +45,8 @@ pub struct Addresses {
     pub authority: String,
     /// The simulated Outlook.
     pub outlook: String,
+    /// The simulated LibreBooking's API.
+    pub librebooking: String,
     /// The key vault.
     pub vault: String,
     /// The managed identity's endpoint.
@@ -76,7 +79,7 @@ pub(super) fn listen(
     microsoft: &Microsoft,
     fronts: &AppProxies,
     gate: &ResponseGate,
-    outlook: &Outlook,
+    (outlook, librebooking): (&Outlook, &LibreBooking),
     folder: &Path,
 ) -> Result<(Vec<Serving>, Addresses), LocalError> {
     let tls = &plan.tls;
@@ -89,6 +92,7 @@ pub(super) fn listen(
     let graph = serve::https(gate.layer(microsoft.graph.router()), tls).map_err(free)?;
     let authority = serve::https(microsoft.entra.router(), tls).map_err(free)?;
     let outlook = serve::https(outlook.router(), tls).map_err(free)?;
+    let librebooking = serve::https(librebooking.router(), tls).map_err(free)?;
     let vault = serve::https(microsoft.vault.router(), tls).map_err(free)?;
     let identity = serve::http(microsoft.identity.router()).map_err(free)?;
     microsoft.graph.set_public_base(&graph.url());
@@ -104,13 +108,14 @@ pub(super) fn listen(
         graph: format!("{}/v1.0", graph.url()),
         authority: authority.url(),
         outlook: outlook.url(),
+        librebooking: format!("{}{API_PATH}", librebooking.url()),
         vault: vault.url(),
         identity: format!("{}{PATH}", identity.url()),
         queues: plan.account.queue_url.clone(),
         tables: plan.account.table_url.clone(),
         ca,
     };
-    let listeners = [webhook, graph, authority, outlook, vault, identity];
+    let listeners = [webhook, graph, authority, outlook, librebooking, vault, identity];
     Ok((listeners.into_iter().chain(pages).collect(), addresses))
 }
 
@@ -156,6 +161,9 @@ pub fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
         ("ROOMBRIDGE_APP_OPERATORS", OPERATORS_APP),
         ("ROOMBRIDGE_GRAPH_SCOPE", "https://graph.microsoft.com/.default"),
         ("ROOMBRIDGE_TENANTS", &invited),
+        ("ROOMBRIDGE_BOOKING_SYSTEMS", &format!("librebooking={}", at.librebooking)),
+        // The listeners of the world.
+        ("ROOMBRIDGE_BOOKING_PRIVATE_HOSTS", "localhost,127.0.0.1"),
         ("ROOMBRIDGE_ISSUER_URL", &format!("https://{LOGIN_HOST}")),
         ("IDENTITY_ENDPOINT", &at.identity),
         ("IDENTITY_HEADER", IDENTITY_HEADER),

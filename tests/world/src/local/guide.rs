@@ -56,6 +56,7 @@ fn commands(at: &Addresses) -> String {
         graph,
         authority,
         outlook,
+        librebooking,
         vault,
         identity,
         queues,
@@ -72,6 +73,7 @@ fn commands(at: &Addresses) -> String {
   Graph             {graph}
   Entra             {authority}
   Outlook           {outlook}
+  LibreBooking      {librebooking}
   key vault         {vault}
   managed identity  {identity}
   queues            {queues}

@@ -26,6 +26,7 @@ use crate::exchange::{Meeting, Tenant};
 use crate::graph::DeliveryTask;
 use crate::host::process::State;
 use crate::host::{FunctionApp, FunctionsHost, HostQueues};
+use crate::librebooking::LibreBooking;
 use crate::microsoft::Microsoft;
 use crate::outlook::Outlook;
 use crate::serve::Serving;
@@ -69,6 +70,8 @@ pub struct LocalWorld {
     pub microsoft: Microsoft,
     /// The organisation of the day, which may connect, with nobody in it yet.
     pub tenant: Tenant,
+    /// The booking system that an organisation may connect, without users and rooms.
+    pub librebooking: LibreBooking,
     /// The one that may connect too and has not yet, with its people and rooms.
     pub invited: InvitedOrganisation,
     /// The one that may not connect.
@@ -97,7 +100,14 @@ fn microsoft_with_keys(time: &Arc<dyn Clock>, rng: &Arc<dyn Rng>) -> Result<Micr
     microsoft.vault.set(KEYS_SECRET, &new_client_state_keys());
     microsoft.vault.set(COOKIE_SECRET, &new_client_state_keys());
     microsoft.vault.set(DIGEST_SECRET, &digest_key_secret());
+    // A booking keeps no subject where the organizer's copy names no room, and which copies those are
+    // follows from ids that are new each time: what a story expects would come true most times.
+    microsoft.exchange.show_no_legacy_addresses();
     Ok(microsoft)
+}
+
+fn certificate_folder() -> Result<tempfile::TempDir, LocalError> {
+    tempfile::tempdir().map_err(LocalError::while_doing("a folder for certificates"))
 }
 
 impl LocalWorld {
@@ -110,18 +120,15 @@ impl LocalWorld {
         let time: Arc<dyn Clock> = Arc::new(clock.clone());
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let microsoft = microsoft_with_keys(&time, &rng)?;
-        // A booking keeps no subject where the organizer's copy names no room, and which copies those are
-        // follows from ids that are new each time: what a story expects would come true most times.
-        microsoft.exchange.show_no_legacy_addresses();
         let tenant = microsoft.tenant(ORGANISATION);
         let (newcomer, uninvited) =
             (InvitedOrganisation::create(&microsoft), UninvitedOrganisation::create(&microsoft));
         let outlook = Outlook::new(microsoft.exchange.clone(), Arc::clone(&time));
-        let folder =
-            tempfile::tempdir().map_err(LocalError::while_doing("a folder for certificates"))?;
+        let librebooking = LibreBooking::new(Arc::clone(&time), Arc::clone(&rng));
+        let folder = certificate_folder()?;
         let (fronts, gate) = (AppProxies::of(&plan.installed), ResponseGate::default());
         let (listeners, addresses) =
-            listen(&plan, &microsoft, &fronts, &gate, &outlook, folder.path())?;
+            listen(&plan, &microsoft, &fronts, &gate, (&outlook, &librebooking), folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
         let fixtures = Fixtures::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
@@ -156,6 +163,7 @@ impl LocalWorld {
             delivery,
             microsoft,
             tenant,
+            librebooking,
             invited: newcomer,
             uninvited,
             clock,
