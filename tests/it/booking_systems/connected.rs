@@ -4,31 +4,21 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use roombridge::base::clock::Clock;
 use roombridge::domain::booking::ObservedState;
 use roombridge::domain::booking_system::drift::SystemDrift;
-use roombridge::domain::booking_system::{
-    SystemConnection, SystemCredential, SystemId, SystemKind, SystemRoomId, SystemTroubleKind,
-};
-use roombridge::domain::personal::Personal;
-use roombridge::domain::tenant::policy::Room;
-use roombridge::identity::keys::SystemCredentials as _;
+use roombridge::domain::booking_system::{SystemConnections, SystemId, SystemTroubleKind};
 use roombridge::messages::{CompareCursor, TenantTaskKind};
-use roombridge::store::rooms::RoomMap;
 use roombridge::store::tenants::Tenants;
 use world::exchange::{Invitation, Mailbox, Meeting, Recurrence, Response};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, RequestFault};
-use world::librebooking::{Layout, LibreBooking, Reservation};
-use world::test_world::LIBREBOOKING_URL;
+use world::librebooking::{LibreBooking, Reservation};
 
-use crate::contoso::{Contoso, at, hours, minutes, room_id};
+use super::own_system::{ACCOUNT, OWN, OwnLibreBooking, PASSWORD, give_account, use_system};
+use crate::contoso::{Contoso, at, hours, minutes};
 use crate::{TestError, TestResult};
 
-const ACCOUNT: &str = "roombridge@contoso.example";
-const PASSWORD: &str = "secret";
 const HOST: &str = "rooms.contoso.example";
-const LIBREBOOKING: SystemId = SystemId(1);
 
 /// Contoso, and its LibreBooking with its two rooms.
 struct Connected {
@@ -43,7 +33,7 @@ impl Connected {
     /// Contoso makes its bookings in LibreBooking.
     async fn open() -> Result<Self, TestError> {
         let connected = Self::prepare().await?;
-        connected.use_system(LIBREBOOKING).await?;
+        use_system(&connected.contoso, OWN).await?;
         connected.contoso.run_for(minutes(2)).await;
         Ok(connected)
     }
@@ -51,59 +41,14 @@ impl Connected {
     /// Contoso has connected LibreBooking, and does not use it yet.
     async fn prepare() -> Result<Self, TestError> {
         let contoso = Contoso::open().await?;
-        let clock: Arc<dyn Clock> = Arc::new(contoso.world.clock.clone());
-        let libre = LibreBooking::new(Arc::clone(&clock), Arc::clone(&contoso.world.rng));
-        contoso.world.microsoft.network.register(HOST, libre.router());
-        libre.add_user(ACCOUNT, PASSWORD, true);
+        let OwnLibreBooking { libre, aurora, .. } = OwnLibreBooking::connect(&contoso).await?;
         let receptionist = libre.add_user("desk@contoso.example", PASSWORD, false);
-        let rooms = RoomMap::new(Arc::clone(&contoso.world.raw_tables), clock);
-        let tenant = contoso.tenant_id()?;
-        let mut numbers = Vec::new();
-        for (room, name) in [(&contoso.aurora, "Aurora"), (&contoso.borealis, "Borealis")] {
-            let number = libre.add_room(name, None, Layout::ALWAYS);
-            let known = rooms.list_uncached(tenant).await?;
-            let id = room_id(room)?;
-            let row = known.iter().find(|known| known.id == id).ok_or("a managed room")?;
-            let mapped = SystemRoomId(number.to_string());
-            let system_rooms = [(LIBREBOOKING, mapped)].into();
-            rooms.upsert(tenant, &Room { system_rooms, ..row.clone() }).await?;
-            numbers.push(number);
-        }
-        let connected = Self { contoso, libre, aurora: numbers[0], receptionist };
-        connected.give_account(PASSWORD).await?;
-        connected.contoso.run_for(minutes(2)).await;
-        Ok(connected)
-    }
-
-    /// What the page does when an administrator saves a connection.
-    async fn give_account(&self, password: &str) -> TestResult {
-        let (tenant, now) = (self.contoso.tenant_id()?, self.contoso.now());
-        let (login, password) = (Personal::new(ACCOUNT), Personal::new(password));
-        let credentials = &self.contoso.world.system_credentials;
-        let credential = SystemCredential { login, password };
-        credentials.put(tenant, LIBREBOOKING, &credential).await?;
-        let address = LIBREBOOKING_URL.to_owned();
-        let connection =
-            SystemConnection::new(LIBREBOOKING, SystemKind::LibreBooking, address, now);
-        self.contoso.change_tenant_silently(|row| row.systems.all = vec![connection]).await
-    }
-
-    /// What the page does when an administrator changes to a system.
-    async fn use_system(&self, system: SystemId) -> TestResult {
-        let now = self.contoso.now();
-        let work = TenantTaskKind::MoveBookings { from: None };
-        self.contoso
-            .change_tenant(work, |tenant| {
-                tenant.systems.current = system;
-                tenant.systems.moving_since = Some(now);
-            })
-            .await
+        contoso.run_for(minutes(2)).await;
+        Ok(Self { contoso, libre, aurora, receptionist })
     }
 
     /// The systems as the tenant's row has them.
-    async fn systems(
-        &self,
-    ) -> Result<roombridge::domain::booking_system::SystemConnections, TestError> {
+    async fn systems(&self) -> Result<SystemConnections, TestError> {
         let clock = Arc::new(self.contoso.world.clock.clone());
         let tenants = Tenants::new(Arc::clone(&self.contoso.world.raw_tables), clock);
         let found = tenants.get_uncached(self.contoso.tenant_id()?).await?;
@@ -274,7 +219,7 @@ async fn a_wrong_password_is_not_tried_by_every_booking_and_a_new_one_is_used_at
     assert!((1..=7).contains(&asked), "once in five minutes: {asked}");
     let trouble = connected.systems().await?.trouble.ok_or("the administrator is shown it")?;
     assert_eq!(trouble.kind, SystemTroubleKind::AccountRefused);
-    connected.give_account("changed").await?;
+    give_account(contoso, "changed").await?;
     contoso.run_for(hours(2)).await;
     assert_eq!(connected.reservations().len(), meetings.len());
     assert!(meetings.iter().all(|meeting| is_accepted(meeting, &contoso.aurora)));
@@ -294,15 +239,15 @@ async fn bookings_follow_to_another_system_and_back() -> TestResult {
     contoso.tenant.meet(&contoso.anna, series.room(&contoso.aurora).series(weekly))?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(connected.reservations(), []);
-    connected.use_system(LIBREBOOKING).await?;
+    use_system(contoso, OWN).await?;
     contoso.run_for(minutes(30)).await;
     assert_eq!(connected.reservations().len(), 7);
     let booking = contoso.expect_booking(&single, &contoso.aurora).await?;
     let ObservedState::Booked(held) = &booking.observed else { panic!("it is booked") };
-    assert_eq!(held.system, LIBREBOOKING);
+    assert_eq!(held.system, OWN);
     contoso.run_for(hours(30)).await;
     assert_eq!(connected.systems().await?.moving_since, None, "a pass has found nothing left");
-    connected.use_system(SystemId::BUILT_IN).await?;
+    use_system(contoso, SystemId::BUILT_IN).await?;
     contoso.run_for(minutes(30)).await;
     // The first ones are over by now, and stay where they took place.
     let now = contoso.now();

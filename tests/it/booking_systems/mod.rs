@@ -4,5 +4,6 @@ mod acceptance;
 mod connected;
 mod librebooking;
 mod likeness;
+pub(crate) mod own_system;
 mod real;
 mod topdesk;

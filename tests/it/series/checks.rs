@@ -34,6 +34,7 @@ pub(super) async fn assert_ends_as_written(office: &Office, story: &Story) -> Te
         assert_room_agrees(office, room).await?;
         assert_bookings_agree(office, room, mode).await?;
     }
+    assert_system_agrees(office).await?;
     assert_property(office, story)?;
     assert_answers(office, story);
     if story.leaves_nothing {
@@ -50,6 +51,21 @@ pub(super) async fn assert_ends_as_written(office: &Office, story: &Story) -> Te
     office.contoso.assert_healthy().await
 }
 
+/// The organisation's own system has what the ledger has; what is over stays there.
+async fn assert_system_agrees(office: &Office) -> TestResult {
+    let Some(system) = &office.system else { return Ok(()) };
+    let Contoso { aurora, borealis, .. } = &office.contoso;
+    let now = office.contoso.now();
+    for (room, number) in [(aurora, system.aurora), (borealis, system.borealis)] {
+        let slots = office.slots(room).await?;
+        let taken = slots.iter().map(|slot| (slot.interval.start(), slot.interval.end()));
+        let ahead = |time: &Interval| time.1 > now;
+        let there: Vec<_> = system.times(number).into_iter().filter(ahead).collect();
+        assert_eq!(there, taken.filter(ahead).collect::<Vec<_>>(), "{room:?} there");
+    }
+    Ok(())
+}
+
 fn is_day(row: &str) -> bool {
     row.starts_with("20")
 }
@@ -60,7 +76,7 @@ fn assert_answers(office: &Office, story: &Story) {
     let given = exchange.all_responses_from(&office.contoso.aurora);
     let count = |answer| given.iter().filter(|given| given.response == answer).count();
     let answers = (count(Response::Accepted), count(Response::Declined));
-    if matches!(office.mode, Mode::Plain | Mode::Doubled) {
+    if matches!(office.mode, Mode::Plain | Mode::Doubled | Mode::OwnSystem) {
         assert_eq!(answers, expected, "Aurora has accepted and declined");
     }
 }

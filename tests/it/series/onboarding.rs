@@ -25,7 +25,7 @@ const DATES: u16 = 4;
 #[tokio::test]
 async fn all_series_of_a_full_calendar_are_booked_when_its_owner_agrees() -> TestResult {
     let contoso = Contoso::builder().followed(&[]).oddities(Oddities::NONE).open().await?;
-    let mut office = Office { contoso, mode: Mode::Plain, meetings: Vec::new() };
+    let mut office = Office { contoso, mode: Mode::Plain, system: None, meetings: Vec::new() };
     for (day, date) in DAYS {
         let first: Timestamp = format!("{date}T08:00:00Z").parse()?;
         for hour in 0..HOURS {

@@ -8,8 +8,9 @@ use world::graph::Scope;
 use super::checks;
 use super::office::Office;
 use super::story::{Step, Story};
-use crate::TestResult;
+use crate::booking_systems::own_system::{OWN, OwnLibreBooking, use_system};
 use crate::contoso::{Contoso, hours, minutes};
+use crate::{TestError, TestResult};
 
 /// What happens to the notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) enum Mode {
     Reversed,
     /// Each comes four hours later.
     Late,
+    /// All arrive, and bookings are made in a system of the organisation's own.
+    OwnSystem,
 }
 
 /// How long nothing happens before the next step: all that Roombridge does by itself is done then.
@@ -43,7 +46,8 @@ impl Story {
 
     async fn play_in(self, contoso: Contoso, mode: Mode) -> TestResult {
         mode.apply(&contoso);
-        let mut office = Office { contoso, mode, meetings: Vec::new() };
+        let system = if mode == Mode::OwnSystem { Some(connect(&contoso).await?) } else { None };
+        let mut office = Office { contoso, mode, system, meetings: Vec::new() };
         for step in &self.steps {
             office.take(step).await?;
             office.settle().await?;
@@ -52,11 +56,22 @@ impl Story {
     }
 }
 
+/// Bookings are made in Contoso's LibreBooking from now on, as fast as anybody likes.
+async fn connect(contoso: &Contoso) -> Result<OwnLibreBooking, TestError> {
+    let system = OwnLibreBooking::connect(contoso).await?;
+    contoso
+        .change_tenant_silently(|row| row.systems.all[0].calls_per_minute = Some(1_000_000))
+        .await?;
+    use_system(contoso, OWN).await?;
+    contoso.run_for(minutes(2)).await;
+    Ok(system)
+}
+
 impl Mode {
     fn apply(self, contoso: &Contoso) {
         let graph = &contoso.world.microsoft.graph;
         match self {
-            Self::Plain => {}
+            Self::Plain | Self::OwnSystem => {}
             Self::Lost => graph.set_dropping(&Scope::Everything, true),
             Self::Doubled => graph.duplicate_next(u32::MAX),
             Self::Reversed => {
@@ -94,7 +109,9 @@ impl Office {
     /// Lets everything happen that follows.
     async fn settle(&self) -> TestResult {
         match self.mode {
-            Mode::Plain | Mode::Doubled | Mode::Reversed => self.contoso.run_for(REST).await,
+            Mode::Plain | Mode::Doubled | Mode::Reversed | Mode::OwnSystem => {
+                self.contoso.run_for(REST).await
+            }
             Mode::Late => self.contoso.run_for(hours(4) + REST).await,
             Mode::Lost => {
                 self.contoso.run_for(minutes(1)).await;

@@ -5,7 +5,8 @@ use super::{conflicts, exchange_decides, one_date, patterns, people, whole_serie
 use crate::TestResult;
 use crate::generated::assert_whole_file;
 
-/// Plays each story as it is, and with its notifications lost, doubled, in the opposite order and late.
+/// Plays each story as it is, with its notifications lost, doubled, in the opposite order and late, and with a
+/// booking system of the organisation's own.
 macro_rules! stories {
     ($($story:ident),+ $(,)?) => {
         /// The stories of this file, with their names.
@@ -15,6 +16,7 @@ macro_rules! stories {
         super::table::played!(notifications_doubled, Doubled, $($story),+);
         super::table::played!(notifications_reversed, Reversed, $($story),+);
         super::table::played!(notifications_late, Late, $($story),+);
+        super::table::played!(in_a_system_of_its_own, OwnSystem, $($story),+);
     };
 }
 macro_rules! played {
@@ -38,7 +40,8 @@ const LIST: &str = "tests/it/series/stories.txt";
 const HEAD: &str = "\
 What becomes of a series: a booking of its own for each date. Roombridge answers for the room Aurora,
 Exchange for Borealis. Each story is played as it is written, and again with every notification lost,
-doubled, in the opposite order, and four hours late.
+doubled, in the opposite order, and four hours late; and with LibreBooking in the place of the built-in
+booking system.
 ";
 
 /// All files with stories, each with what its stories are about.
