@@ -18,7 +18,7 @@ use world::memory::QueueKind;
 use world::test_world::digest_key;
 
 use super::run::{ANSWERING, KnownMeeting, SimulationRun, Violations};
-use super::series;
+use super::{own_system, series};
 use crate::TestError;
 
 /// A taken stretch of a room's time, as the ledger has it.
@@ -150,6 +150,7 @@ pub(super) async fn check_at_rest(
         }
     }
     wrong.extend(series::check_series(run).await?);
+    wrong.extend(own_system::check_system(run));
     let taken = ledger_entries(&run.world.memory_tables);
     for draft in &run.drafts {
         let appointment = digest_key().appointment(draft).to_string();

@@ -9,6 +9,7 @@ mod imports;
 mod invariants;
 mod odd_answers;
 mod operations;
+mod own_system;
 mod reproductions;
 mod run;
 mod series;

@@ -123,6 +123,9 @@ pub(super) enum Op {
     FailSend { call: u8, after: bool },
     /// A request to Graph fails with a status, or the connection breaks.
     FailGraph { operation: GraphOperation, after: bool, broken: bool },
+    /// The organisation's own booking system does something wrong, so many times (or to the so-manieth of its
+    /// bookings).
+    BreakSystem { fault: SystemFault, times: u8 },
     /// Graph refuses requests to a room's mailbox (or all, for 2) for so many minutes.
     Throttle { room: u8, minutes: u8 },
     /// A request to Graph is answered with something that makes no sense.
@@ -172,6 +175,7 @@ impl Op {
                 | Self::FailTable { .. }
                 | Self::FailSend { .. }
                 | Self::FailGraph { .. }
+                | Self::BreakSystem { .. }
                 | Self::Throttle { .. }
                 | Self::MissWrites { .. }
                 | Self::RevokeAccess
@@ -179,6 +183,20 @@ impl Op {
                 | Self::Forge { .. }
         )
     }
+}
+
+/// What a booking system does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SystemFault {
+    /// Requests do not reach it.
+    Before,
+    /// Its answers are lost.
+    After,
+    /// Nobody reaches it until everything is mended.
+    Down,
+    EndSessions,
+    /// A booking is gone.
+    Forget,
 }
 
 impl Op {
@@ -388,6 +406,9 @@ fn fault_op(rng: &DynRng) -> Op {
         GraphOperation::Unsubscribe,
     ];
     let after = coin_flip(rng);
+    if rng.below(6) == 0 {
+        return break_system_op(rng);
+    }
     if rng.below(4) == 0 {
         return odd_answer_op(rng, pick(rng, &ASKS));
     }
@@ -399,6 +420,12 @@ fn fault_op(rng: &DynRng) -> Op {
         9..=10 => Op::FailGraph { operation: pick(rng, &ASKS), after, broken: coin_flip(rng) },
         _ => Op::Throttle { room: draw_below(rng, 3), minutes: 1 + draw_below(rng, 90) },
     }
+}
+
+fn break_system_op(rng: &DynRng) -> Op {
+    use SystemFault::{After, Before, Down, EndSessions, Forget};
+    let fault = pick(rng, &[Before, Before, After, After, After, Down, EndSessions, Forget]);
+    Op::BreakSystem { fault, times: 1 + draw_below(rng, 4) }
 }
 
 fn show_oddly_op(rng: &DynRng) -> Op {

@@ -18,9 +18,11 @@ use world::test_world::TestWorld;
 
 use super::invariants::{self, LedgerHistory};
 use super::operations::{MeetingLength, Op};
+use super::own_system;
 use super::series::KnownSeries;
 use super::silent_faults::{self, RotatingKeys};
 use crate::TestError;
+use crate::booking_systems::own_system::OwnLibreBooking;
 use crate::contoso::{Contoso, Who};
 
 /// What is wrong, in words; empty when nothing is.
@@ -72,6 +74,8 @@ pub(super) struct SimulationRun {
     pub(super) is_week_ahead: bool,
     /// Whether the app's permissions are taken away.
     pub(super) revoked: bool,
+    /// The organisation's own booking system, where it has one.
+    pub(super) system: Option<OwnLibreBooking>,
 }
 
 /// How each room is answered for.
@@ -100,8 +104,13 @@ impl SimulationRun {
         let builder = builder.guests(&["Dora", "Emil", "Fritz"]).content(content);
         let builder = builder.room_rules(rules).oddities(Oddities::NONE);
         let followed = [Who::Anna, Who::Ben, Who::Aurora, Who::Borealis];
-        let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } =
-            builder.followed(&followed).prepare().await?;
+        let contoso = builder.followed(&followed).prepare().await?;
+        let system = if own_system::has_own_system(seed) {
+            Some(own_system::connect(&contoso).await?)
+        } else {
+            None
+        };
+        let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } = contoso;
         if seed & 8 == 8 {
             silent_faults::add_content_key(&world.content_keys, 0).await?;
             world.fixtures().enable_rich_notifications(&tenant).await?;
@@ -125,6 +134,7 @@ impl SimulationRun {
             keys,
             is_week_ahead: week,
             revoked,
+            system,
         };
         run.run_until_idle().await;
         Ok(run)
@@ -169,6 +179,7 @@ impl SimulationRun {
             | Op::FailSend { .. }
             | Op::FailGraph { .. }
             | Op::Throttle { .. } => self.apply_fault(op),
+            Op::BreakSystem { fault, times } => self.break_system(fault, times),
             Op::DropAllNotifications(_)
             | Op::LoseSubscription { .. }
             | Op::Lifecycle { .. }
@@ -396,7 +407,9 @@ impl SimulationRun {
         microsoft.graph.set_on_hold(false);
         microsoft.exchange.set_propagation_delay(SignedDuration::ZERO);
         self.restore_access().await?;
+        self.mend_system();
         self.run_until_quiet(SignedDuration::from_mins(75)).await;
+        self.compare_system().await?;
         if self.is_week_ahead {
             self.run_between_events(RENEWAL_CYCLE).await;
         } else {
