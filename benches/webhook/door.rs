@@ -108,6 +108,7 @@ impl Surroundings {
             queues: queue.url(),
             tables: elsewhere,
             ca: tls.ca_file(),
+            own_system: None,
         };
         let tenant = microsoft.tenant("Contoso");
         let mailbox: MailboxId = "9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11".parse()?;

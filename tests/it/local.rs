@@ -35,6 +35,7 @@ pub(crate) async fn start_installation(installed: Installation) -> Result<LocalW
         start: "2026-11-24T08:00:00Z".parse()?,
         sink: None,
         change_app: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
+        system: None,
     };
     Ok(LocalWorld::start(plan).await?)
 }

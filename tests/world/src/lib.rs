@@ -16,6 +16,7 @@ pub mod microsoft;
 pub mod network;
 pub mod npm;
 pub mod outlook;
+pub mod own_system;
 pub mod serve;
 pub mod signing;
 pub mod test_world;

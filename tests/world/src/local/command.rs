@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use roombridge::domain::booking_system::SystemKind;
 
 use super::app_host::SharedSink;
 use super::day::{self, Day};
@@ -31,6 +32,25 @@ pub struct Arguments {
     /// The webhook's port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Make the bookings in a simulated booking system of the organisation's own
+    #[arg(long)]
+    system: Option<SystemArgument>,
+}
+
+/// A booking system that can be simulated.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SystemArgument {
+    Librebooking,
+    Topdesk,
+}
+
+impl From<SystemArgument> for SystemKind {
+    fn from(argument: SystemArgument) -> Self {
+        match argument {
+            SystemArgument::Librebooking => Self::LibreBooking,
+            SystemArgument::Topdesk => Self::Topdesk,
+        }
+    }
 }
 
 /// Runs until the day is over, or with `--serve` until somebody stops it. Returns 0 only when every
@@ -77,6 +97,7 @@ async fn run_steps(
         start: day::start()?,
         sink: arguments.log.then(|| sink(feed)),
         change_app: |_| {},
+        system: arguments.system.map(SystemKind::from),
     };
     let start = plan.start.strftime("%A %-d %B %Y, %H:%M UTC").to_string();
     let mut world = LocalWorld::start(plan).await?;
@@ -85,6 +106,9 @@ async fn run_steps(
     feed.close();
     let (asked, summary) = report::graph_requests(&world).await?;
     feed.line(&format!("\n{}", report::appointments(&world, &played).await?));
+    if let Some(bookings) = report::own_system(&world) {
+        feed.line(&format!("\n{bookings}"));
+    }
     feed.line(&format!("\nAsked of Graph:\n{asked}\n{summary}"));
     feed.line(&format!("\n{}\n\n{CLOSING_LINE}", report::remaining_rows(&world).await?));
     if arguments.serve {

@@ -22,6 +22,7 @@ use crate::microsoft::{
     PEOPLE_APP, PROCESS_IDENTITY, SCOPED_APP,
 };
 use crate::outlook::Outlook;
+use crate::own_system::OwnSystem;
 use crate::serve::{self, Serving};
 use crate::test_world::DIGEST_KEY_BYTES;
 
@@ -55,6 +56,8 @@ pub struct Addresses {
     pub queues: String,
     /// Tables.
     pub tables: String,
+    /// The booking system of the day's organisation, as the setting names it.
+    pub own_system: Option<String>,
     /// The authority that signed all certificates here.
     pub ca: PathBuf,
 }
@@ -73,13 +76,21 @@ pub(super) fn digest_key_secret() -> String {
         .to_string()
 }
 
+/// What is listened for.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) microsoft: &'a Microsoft,
+    pub(super) outlook: &'a Outlook,
+    pub(super) librebooking: &'a LibreBooking,
+    pub(super) system: Option<&'a OwnSystem>,
+}
+
 /// Opens every listener, and gives each part its address.
 pub(super) fn listen(
     plan: &LocalWorldOptions,
-    microsoft: &Microsoft,
+    Parts { microsoft, outlook, librebooking, system }: Parts<'_>,
     fronts: &AppProxies,
     gate: &ResponseGate,
-    (outlook, librebooking): (&Outlook, &LibreBooking),
     folder: &Path,
 ) -> Result<(Vec<Serving>, Addresses), LocalError> {
     let tls = &plan.tls;
@@ -95,6 +106,13 @@ pub(super) fn listen(
     let librebooking = serve::https(librebooking.router(), tls).map_err(free)?;
     let vault = serve::https(microsoft.vault.router(), tls).map_err(free)?;
     let identity = serve::http(microsoft.identity.router()).map_err(free)?;
+    let listens = |system: &OwnSystem| {
+        let serving = serve::https(system.router(), tls).map_err(free)?;
+        let kind = system.kind().audit_name();
+        let address = format!("{kind}={}{}", serving.url(), system.api_path());
+        Ok::<_, LocalError>((serving, address))
+    };
+    let (own, own_system) = system.map(listens).transpose()?.unzip();
     microsoft.graph.set_public_base(&graph.url());
     microsoft.vault.set_base(&vault.url());
     microsoft.entra.set_base(&authority.url());
@@ -113,10 +131,11 @@ pub(super) fn listen(
         identity: format!("{}{PATH}", identity.url()),
         queues: plan.account.queue_url.clone(),
         tables: plan.account.table_url.clone(),
+        own_system,
         ca,
     };
     let listeners = [webhook, graph, authority, outlook, librebooking, vault, identity];
-    Ok((listeners.into_iter().chain(pages).collect(), addresses))
+    Ok((listeners.into_iter().chain(pages).chain(own).collect(), addresses))
 }
 
 /// Tables and queues of the account, made if they are missing, opened by the managed identity.
@@ -144,6 +163,9 @@ pub(super) async fn storage(
 /// `invited` are the tenants that may connect.
 pub fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
     let ca = at.ca.to_string_lossy();
+    let own = at.own_system.iter().cloned();
+    let systems: Vec<String> = own.chain([format!("librebooking={}", at.librebooking)]).collect();
+    let systems = systems.join(",");
     let invited = invited.iter().map(|tenant| tenant.id()).collect::<Vec<_>>().join(",");
     [
         ("ROOMBRIDGE_QUEUE_URL", at.queues.as_str()),
@@ -161,7 +183,7 @@ pub fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
         ("ROOMBRIDGE_APP_OPERATORS", OPERATORS_APP),
         ("ROOMBRIDGE_GRAPH_SCOPE", "https://graph.microsoft.com/.default"),
         ("ROOMBRIDGE_TENANTS", &invited),
-        ("ROOMBRIDGE_BOOKING_SYSTEMS", &format!("librebooking={}", at.librebooking)),
+        ("ROOMBRIDGE_BOOKING_SYSTEMS", &systems),
         // The listeners of the world.
         ("ROOMBRIDGE_BOOKING_PRIVATE_HOSTS", "localhost,127.0.0.1"),
         ("ROOMBRIDGE_ISSUER_URL", &format!("https://{LOGIN_HOST}")),

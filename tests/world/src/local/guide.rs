@@ -62,7 +62,9 @@ fn commands(at: &Addresses) -> String {
         queues,
         tables,
         ca,
+        own_system,
     } = at;
+    let own_system = own_system.as_deref().unwrap_or("the built-in one; --system starts another");
     let ca = ca.display();
     let foreign = r#"{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"not-ours","changeType":"updated","resource":"users/a/events/b","resourceData":{"id":"b"}}]}"#;
     format!(
@@ -78,6 +80,7 @@ fn commands(at: &Addresses) -> String {
   managed identity  {identity}
   queues            {queues}
   tables            {tables}
+  booking system    {own_system}
   certificate       {ca}
 
 The handshake; answers 200 and the token, decoded:

@@ -42,6 +42,21 @@ pub async fn appointments(
     Ok(table)
 }
 
+/// What the booking system of the day's organisation has; `None` where that is the built-in one.
+pub fn own_system(world: &LocalWorld) -> Option<Table> {
+    let (system, rooms) = world.own_system.as_ref()?;
+    let name = format!("in {}", system.kind().product_name());
+    let mut table = table([name.as_str(), "from", "to", "number", "title"]);
+    for (room, id) in rooms {
+        for booking in system.bookings(id) {
+            let time = |at: jiff::Timestamp| at.strftime("%-d %b %H:%M").to_string();
+            let (from, to) = (time(booking.start), time(booking.end));
+            table.add_row([room, &from, &to, &booking.number, &booking.title]);
+        }
+    }
+    Some(table)
+}
+
 /// What was asked of Graph, and how much of it was forbidden.
 ///
 /// # Errors

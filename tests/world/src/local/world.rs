@@ -9,13 +9,14 @@ use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::http::ReqwestHttp;
 use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::booking::Booking;
+use roombridge::domain::booking_system::{SystemKind, SystemRoomId};
 use roombridge::domain::keys::Digest;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
 
 use super::app_host::{AppHost, AppProxies, AppProxy, HostConfig, SharedSink};
 use super::environment::{
-    Addresses, COOKIE_SECRET, DIGEST_SECRET, KEYS_SECRET, digest_key_secret, listen,
+    Addresses, COOKIE_SECRET, DIGEST_SECRET, KEYS_SECRET, Parts, digest_key_secret, listen,
     new_client_state_keys, settings, storage,
 };
 use super::{
@@ -29,6 +30,7 @@ use crate::host::{FunctionApp, FunctionsHost, HostQueues};
 use crate::librebooking::LibreBooking;
 use crate::microsoft::Microsoft;
 use crate::outlook::Outlook;
+use crate::own_system::OwnSystem;
 use crate::serve::Serving;
 use crate::test_world::{Fixtures, digest_key};
 use crate::tls::Tls;
@@ -58,6 +60,8 @@ pub struct LocalWorldOptions {
     pub sink: Option<SharedSink>,
     /// Changes what the app's files say.
     pub change_app: fn(&mut FunctionApp),
+    /// The kind of booking system that the day's organisation has; it uses the built-in one without.
+    pub system: Option<SystemKind>,
 }
 
 /// The running world. The fields end in this order: the handler first.
@@ -84,6 +88,8 @@ pub struct LocalWorld {
     pub fixtures: Fixtures,
     /// Holds Graph's answers back.
     pub response_gate: ResponseGate,
+    /// The booking system of the day's organisation, and its rooms once they are mapped.
+    pub own_system: Option<(OwnSystem, Vec<(String, SystemRoomId)>)>,
     /// Where everything is.
     pub addresses: Addresses,
     #[expect(dead_code, reason = "held for its drop, which ends the listeners")]
@@ -127,8 +133,15 @@ impl LocalWorld {
         let librebooking = LibreBooking::new(Arc::clone(&time), Arc::clone(&rng));
         let folder = certificate_folder()?;
         let (fronts, gate) = (AppProxies::of(&plan.installed), ResponseGate::default());
-        let (listeners, addresses) =
-            listen(&plan, &microsoft, &fronts, &gate, (&outlook, &librebooking), folder.path())?;
+        let system =
+            plan.system.map(|kind| OwnSystem::new(kind, Arc::clone(&time), Arc::clone(&rng)));
+        let parts = Parts {
+            microsoft: &microsoft,
+            outlook: &outlook,
+            librebooking: &librebooking,
+            system: system.as_ref(),
+        };
+        let (listeners, addresses) = listen(&plan, parts, &fronts, &gate, folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
         let fixtures = Fixtures::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
@@ -170,6 +183,7 @@ impl LocalWorld {
             tables,
             fixtures,
             response_gate: gate,
+            own_system: system.map(|system| (system, Vec::new())),
             addresses,
             listeners,
             folder,

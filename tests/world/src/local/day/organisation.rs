@@ -1,10 +1,15 @@
 //! Who works there, and the rooms: a small organisation with Roombridge plugged in.
 
+use roombridge::base::clock::Clock as _;
+use roombridge::domain::booking_system::SystemConnection;
 use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode, SubjectPolicy};
+
+use serde_json::json;
 
 use crate::exchange::{Mailbox, Processing, Tenant};
 use crate::local::{LocalError, LocalWorld};
 use crate::microsoft::{HOME_TENANT, OPERATORS_APP};
+use crate::own_system::{OWN_SYSTEM, OWN_SYSTEM_LOGIN, OWN_SYSTEM_PASSWORD};
 
 /// The organisation. Farid has not agreed to anything; his own calendar is never read.
 pub(super) struct DayOrganisation {
@@ -55,7 +60,7 @@ impl DayOrganisation {
 
     /// The organisation connects, five people agree, four rooms are managed; returns how many
     /// calendars that are.
-    pub(super) async fn connect(&self, world: &LocalWorld) -> Result<usize, LocalError> {
+    pub(super) async fn connect(&self, world: &mut LocalWorld) -> Result<usize, LocalError> {
         let failed = LocalError::while_doing::<crate::test_world::TestWorldError>;
         let policy = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
         let fixtures = &world.fixtures;
@@ -74,6 +79,27 @@ impl DayOrganisation {
         for (room, answering) in rooms {
             fixtures.manage_room(room, answering).await.map_err(failed("mapping a room"))?;
         }
+        self.use_own_system(world).await?;
         Ok(people.len() + rooms.len())
+    }
+
+    /// Where there is one, its rooms are mapped and it is used from the beginning.
+    async fn use_own_system(&self, world: &mut LocalWorld) -> Result<(), LocalError> {
+        let Some((system, mapped)) = &mut world.own_system else { return Ok(()) };
+        let address = world.addresses.own_system.as_deref().and_then(|own| own.split_once('='));
+        let (_, base_url) = address.unwrap_or_default();
+        let now = world.clock.now();
+        let connection = SystemConnection {
+            fallback_requester: system.fallback_requester().to_owned(),
+            ..SystemConnection::new(OWN_SYSTEM, system.kind(), base_url.to_owned(), now)
+        };
+        let account = json!({ "login": OWN_SYSTEM_LOGIN, "password": OWN_SYSTEM_PASSWORD });
+        let secret = format!("booking-{}-{OWN_SYSTEM}", self.tenant.id());
+        world.microsoft.vault.set(&secret, &account.to_string());
+        let rooms = [&self.aurora, &self.borealis, &self.cirrus, &self.delta];
+        let rooms = rooms.map(|room| (room, system.add_room(room.name())));
+        *mapped = rooms.iter().map(|(room, id)| (room.name().to_owned(), id.clone())).collect();
+        let used = world.fixtures.use_booking_system(&self.tenant, connection, &rooms).await;
+        used.map_err(LocalError::while_doing("connecting the booking system"))
     }
 }
