@@ -6,15 +6,18 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use roombridge::domain::booking::ObservedState;
 use roombridge::domain::booking_system::drift::SystemDrift;
-use roombridge::domain::booking_system::{SystemConnections, SystemId, SystemTroubleKind};
+use roombridge::domain::booking_system::{
+    SystemConnections, SystemId, SystemKind, SystemTroubleKind,
+};
 use roombridge::messages::{CompareCursor, TenantTaskKind};
 use roombridge::store::tenants::Tenants;
 use world::exchange::{Invitation, Mailbox, Meeting, Recurrence, Response};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome, RequestFault};
 use world::librebooking::{LibreBooking, Reservation};
+use world::own_system::{OWN_SYSTEM, OWN_SYSTEM_LOGIN, OwnSystem};
 
-use super::own_system::{ACCOUNT, OWN, OwnLibreBooking, PASSWORD, give_account, use_system};
+use super::own_system::{ContosoSystem, give_account, use_system};
 use crate::contoso::{Contoso, at, hours, minutes};
 use crate::{TestError, TestResult};
 
@@ -23,6 +26,7 @@ const HOST: &str = "rooms.contoso.example";
 /// Contoso, and its LibreBooking with its two rooms.
 struct Connected {
     contoso: Contoso,
+    system: OwnSystem,
     libre: LibreBooking,
     aurora: u32,
     /// Somebody who books there by hand.
@@ -32,19 +36,19 @@ struct Connected {
 impl Connected {
     /// Contoso makes its bookings in LibreBooking.
     async fn open() -> Result<Self, TestError> {
-        let connected = Self::prepare().await?;
-        use_system(&connected.contoso, OWN).await?;
-        connected.contoso.run_for(minutes(2)).await;
-        Ok(connected)
+        let contoso = Contoso::open().await?;
+        let ContosoSystem { system, aurora, .. } =
+            ContosoSystem::connect(&contoso, SystemKind::LibreBooking).await?;
+        let libre = contoso.world.librebooking.clone();
+        let receptionist = libre.add_user("desk@contoso.example", "secret", false);
+        contoso.run_for(minutes(2)).await;
+        Ok(Self { aurora: aurora.0.parse()?, contoso, system, libre, receptionist })
     }
 
-    /// Contoso has connected LibreBooking, and does not use it yet.
-    async fn prepare() -> Result<Self, TestError> {
-        let contoso = Contoso::open().await?;
-        let OwnLibreBooking { libre, aurora, .. } = OwnLibreBooking::connect(&contoso).await?;
-        let receptionist = libre.add_user("desk@contoso.example", PASSWORD, false);
-        contoso.run_for(minutes(2)).await;
-        Ok(Self { contoso, libre, aurora, receptionist })
+    /// What the page does when an administrator gives a new password.
+    async fn change_password(&self, password: &str) -> TestResult {
+        let connection = give_account(&self.contoso, &self.system, password).await?;
+        self.contoso.change_tenant_silently(|row| row.systems.all = vec![connection]).await
     }
 
     /// The systems as the tenant's row has them.
@@ -205,7 +209,7 @@ async fn a_wrong_password_is_not_tried_by_every_booking_and_a_new_one_is_used_at
 {
     let connected = Connected::open().await?;
     let Connected { contoso, libre, .. } = &connected;
-    libre.set_password(ACCOUNT, "changed");
+    libre.set_password(OWN_SYSTEM_LOGIN, "changed");
     libre.end_sessions();
     let before = libre.requests().len();
     let mut meetings = Vec::new();
@@ -219,7 +223,7 @@ async fn a_wrong_password_is_not_tried_by_every_booking_and_a_new_one_is_used_at
     assert!((1..=7).contains(&asked), "once in five minutes: {asked}");
     let trouble = connected.systems().await?.trouble.ok_or("the administrator is shown it")?;
     assert_eq!(trouble.kind, SystemTroubleKind::AccountRefused);
-    give_account(contoso, "changed").await?;
+    connected.change_password("changed").await?;
     contoso.run_for(hours(2)).await;
     assert_eq!(connected.reservations().len(), meetings.len());
     assert!(meetings.iter().all(|meeting| is_accepted(meeting, &contoso.aurora)));
@@ -231,20 +235,22 @@ async fn a_wrong_password_is_not_tried_by_every_booking_and_a_new_one_is_used_at
 
 #[tokio::test]
 async fn bookings_follow_to_another_system_and_back() -> TestResult {
-    let connected = Connected::prepare().await?;
+    let connected = Connected::open().await?;
     let Connected { contoso, .. } = &connected;
+    contoso.change_tenant_silently(|row| row.systems.current = SystemId::BUILT_IN).await?;
+    contoso.run_for(minutes(2)).await;
     let single = connected.meet(("09:00", "10:00"))?;
     let weekly = Recurrence::weekly(&[jiff::civil::Weekday::Tuesday]).times(6);
     let series = Invitation::new("Weekly numbers", at("11:00"), at("12:00"));
     contoso.tenant.meet(&contoso.anna, series.room(&contoso.aurora).series(weekly))?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(connected.reservations(), []);
-    use_system(contoso, OWN).await?;
+    use_system(contoso, OWN_SYSTEM).await?;
     contoso.run_for(minutes(30)).await;
     assert_eq!(connected.reservations().len(), 7);
     let booking = contoso.expect_booking(&single, &contoso.aurora).await?;
     let ObservedState::Booked(held) = &booking.observed else { panic!("it is booked") };
-    assert_eq!(held.system, OWN);
+    assert_eq!(held.system, OWN_SYSTEM);
     contoso.run_for(hours(30)).await;
     assert_eq!(connected.systems().await?.moving_since, None, "a pass has found nothing left");
     use_system(contoso, SystemId::BUILT_IN).await?;

@@ -12,7 +12,7 @@ use world::exchange::{ExchangeError, Invitation, Mailbox, Meeting, Recurrence, R
 
 use super::play::Mode;
 use crate::TestError;
-use crate::booking_systems::own_system::OwnLibreBooking;
+use crate::booking_systems::own_system::ContosoSystem;
 use crate::contoso::{Contoso, Who, at, hours, room_id};
 
 /// How many lines in a row a calendar shows before it says how many more there are.
@@ -22,7 +22,7 @@ const LINES: usize = 12;
 pub(super) struct Office {
     pub(super) contoso: Contoso,
     pub(super) mode: Mode,
-    pub(super) system: Option<OwnLibreBooking>,
+    pub(super) system: Option<ContosoSystem>,
     pub(super) meetings: Vec<Meeting>,
 }
 

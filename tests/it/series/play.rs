@@ -1,6 +1,7 @@
 //! How a story is played: as it is, or with its notifications lost, doubled, in the opposite order or late.
 
 use jiff::SignedDuration;
+use roombridge::domain::booking_system::SystemKind;
 use roombridge::domain::mailbox::{MailboxState, MailboxTaskKind};
 use roombridge::domain::retention::TOMBSTONE_RETENTION;
 use world::graph::Scope;
@@ -8,9 +9,9 @@ use world::graph::Scope;
 use super::checks;
 use super::office::Office;
 use super::story::{Step, Story};
-use crate::booking_systems::own_system::{OWN, OwnLibreBooking, use_system};
+use crate::TestResult;
+use crate::booking_systems::own_system::ContosoSystem;
 use crate::contoso::{Contoso, hours, minutes};
-use crate::{TestError, TestResult};
 
 /// What happens to the notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,9 @@ pub(super) enum Mode {
     Reversed,
     /// Each comes four hours later.
     Late,
-    /// All arrive, and bookings are made in a system of the organisation's own.
-    OwnSystem,
+    /// All arrive, and bookings are made in that system of the organisation's own.
+    LibreBooking,
+    Topdesk,
 }
 
 /// How long nothing happens before the next step: all that Roombridge does by itself is done then.
@@ -46,7 +48,10 @@ impl Story {
 
     async fn play_in(self, contoso: Contoso, mode: Mode) -> TestResult {
         mode.apply(&contoso);
-        let system = if mode == Mode::OwnSystem { Some(connect(&contoso).await?) } else { None };
+        let system = match mode.own_system() {
+            Some(kind) => Some(ContosoSystem::connect(&contoso, kind).await?),
+            None => None,
+        };
         let mut office = Office { contoso, mode, system, meetings: Vec::new() };
         for step in &self.steps {
             office.take(step).await?;
@@ -56,22 +61,19 @@ impl Story {
     }
 }
 
-/// Bookings are made in Contoso's LibreBooking from now on, as fast as anybody likes.
-async fn connect(contoso: &Contoso) -> Result<OwnLibreBooking, TestError> {
-    let system = OwnLibreBooking::connect(contoso).await?;
-    contoso
-        .change_tenant_silently(|row| row.systems.all[0].calls_per_minute = Some(1_000_000))
-        .await?;
-    use_system(contoso, OWN).await?;
-    contoso.run_for(minutes(2)).await;
-    Ok(system)
-}
-
 impl Mode {
+    fn own_system(self) -> Option<SystemKind> {
+        match self {
+            Self::LibreBooking => Some(SystemKind::LibreBooking),
+            Self::Topdesk => Some(SystemKind::Topdesk),
+            Self::Plain | Self::Lost | Self::Doubled | Self::Reversed | Self::Late => None,
+        }
+    }
+
     fn apply(self, contoso: &Contoso) {
         let graph = &contoso.world.microsoft.graph;
         match self {
-            Self::Plain | Self::OwnSystem => {}
+            Self::Plain | Self::LibreBooking | Self::Topdesk => {}
             Self::Lost => graph.set_dropping(&Scope::Everything, true),
             Self::Doubled => graph.duplicate_next(u32::MAX),
             Self::Reversed => {
@@ -109,7 +111,7 @@ impl Office {
     /// Lets everything happen that follows.
     async fn settle(&self) -> TestResult {
         match self.mode {
-            Mode::Plain | Mode::Doubled | Mode::Reversed | Mode::OwnSystem => {
+            Mode::Plain | Mode::Doubled | Mode::Reversed | Mode::LibreBooking | Mode::Topdesk => {
                 self.contoso.run_for(REST).await
             }
             Mode::Late => self.contoso.run_for(hours(4) + REST).await,

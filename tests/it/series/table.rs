@@ -16,7 +16,8 @@ macro_rules! stories {
         super::table::played!(notifications_doubled, Doubled, $($story),+);
         super::table::played!(notifications_reversed, Reversed, $($story),+);
         super::table::played!(notifications_late, Late, $($story),+);
-        super::table::played!(in_a_system_of_its_own, OwnSystem, $($story),+);
+        super::table::played!(in_librebooking, LibreBooking, $($story),+);
+        super::table::played!(in_topdesk, Topdesk, $($story),+);
     };
 }
 macro_rules! played {
@@ -40,8 +41,8 @@ const LIST: &str = "tests/it/series/stories.txt";
 const HEAD: &str = "\
 What becomes of a series: a booking of its own for each date. Roombridge answers for the room Aurora,
 Exchange for Borealis. Each story is played as it is written, and again with every notification lost,
-doubled, in the opposite order, and four hours late; and with LibreBooking in the place of the built-in
-booking system.
+doubled, in the opposite order, and four hours late; and with LibreBooking and with TOPdesk in the place of
+the built-in booking system.
 ";
 
 /// All files with stories, each with what its stories are about.

@@ -194,7 +194,6 @@ pub(super) enum SystemFault {
     After,
     /// Nobody reaches it until everything is mended.
     Down,
-    EndSessions,
     /// A booking is gone.
     Forget,
 }
@@ -423,8 +422,8 @@ fn fault_op(rng: &DynRng) -> Op {
 }
 
 fn break_system_op(rng: &DynRng) -> Op {
-    use SystemFault::{After, Before, Down, EndSessions, Forget};
-    let fault = pick(rng, &[Before, Before, After, After, After, Down, EndSessions, Forget]);
+    use SystemFault::{After, Before, Down, Forget};
+    let fault = pick(rng, &[Before, Before, After, After, After, Down, Forget]);
     Op::BreakSystem { fault, times: 1 + draw_below(rng, 4) }
 }
 

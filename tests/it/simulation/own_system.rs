@@ -1,57 +1,59 @@
 //! The organisation's own booking system: what breaks in it, and what it must have in the end.
 
+use roombridge::domain::booking_system::SystemKind;
 use roombridge::messages::{CompareCursor, JobMeta, TenantTask, TenantTaskKind};
+
+use world::own_system::OwnSystem;
 
 use super::invariants::ledger_entries;
 use super::operations::SystemFault;
 use super::run::{SimulationRun, Violations};
 use crate::TestError;
-use crate::booking_systems::own_system::{OWN, OwnLibreBooking};
-use crate::contoso::Contoso;
+use crate::booking_systems::own_system::ContosoSystem;
 
-/// The host that the booking system is at.
-const HOST: &str = "rooms.contoso.example";
-
-/// Whether the organisation of this seed has a booking system of its own.
-pub(super) fn has_own_system(seed: u64) -> bool {
-    seed & 96 == 96
+/// Which booking system of its own the organisation of this seed has.
+pub(super) fn kind_of(seed: u64) -> Option<SystemKind> {
+    match seed % 8 {
+        3 => Some(SystemKind::LibreBooking),
+        6 => Some(SystemKind::Topdesk),
+        _ => None,
+    }
 }
 
-/// Bookings are made in it from the beginning.
-pub(super) async fn connect(contoso: &Contoso) -> Result<OwnLibreBooking, TestError> {
-    let system = OwnLibreBooking::connect(contoso).await?;
-    let connected = contoso.change_tenant_silently(|row| {
-        row.systems.current = OWN;
-        row.systems.all[0].calls_per_minute = Some(1_000_000);
-    });
-    connected.await?;
-    Ok(system)
+/// The host that it is at.
+fn host(system: &OwnSystem) -> &'static str {
+    match system.kind() {
+        SystemKind::LibreBooking => "rooms.contoso.example",
+        SystemKind::Topdesk => "contoso.topdesk.net",
+    }
 }
 
 impl SimulationRun {
     /// Nothing, where there is no such system.
     pub(super) fn break_system(&self, fault: SystemFault, times: u8) {
-        let Some(system) = &self.system else { return };
-        let network = &self.world.microsoft.network;
+        let Some(ContosoSystem { system, aurora, borealis }) = &self.system else { return };
+        let (network, host) = (&self.world.microsoft.network, host(system));
         match fault {
-            SystemFault::Before => network.fail_before(HOST, times.into()),
-            SystemFault::After => network.fail_after(HOST, times.into()),
-            SystemFault::Down => network.set_down(HOST, true),
-            SystemFault::EndSessions => system.libre.end_sessions(),
+            SystemFault::Before => network.fail_before(host, times.into()),
+            SystemFault::After => network.fail_after(host, times.into()),
+            SystemFault::Down => network.set_down(host, true),
             SystemFault::Forget => {
-                let all = system.libre.all_reservations();
-                let Some(place) = usize::from(times).checked_rem(all.len()) else { return };
-                system.libre.delete(&all[place].reference);
+                let mut all = system.bookings(aurora);
+                all.extend(system.bookings(borealis));
+                if let Some(place) = usize::from(times).checked_rem(all.len()) {
+                    system.forget(&all[place]);
+                }
             }
         }
     }
 
     /// It works again.
     pub(super) fn mend_system(&self) {
-        let network = &self.world.microsoft.network;
-        network.set_down(HOST, false);
-        network.fail_before(HOST, 0);
-        network.fail_after(HOST, 0);
+        let Some(ContosoSystem { system, .. }) = &self.system else { return };
+        let (network, host) = (&self.world.microsoft.network, host(system));
+        network.set_down(host, false);
+        network.fail_before(host, 0);
+        network.fail_after(host, 0);
     }
 
     /// The day's comparison.
@@ -73,7 +75,7 @@ pub(super) fn check_system(run: &SimulationRun) -> Violations {
     let now = run.world.now();
     let taken = ledger_entries(&run.world.memory_tables);
     let mut wrong = Violations::new();
-    for (room, number) in run.rooms.iter().zip([system.aurora, system.borealis]) {
+    for (room, number) in run.rooms.iter().zip([&system.aurora, &system.borealis]) {
         let ours = taken.iter().filter(|entry| entry.room.ends_with(room.id()));
         let mut ours: Vec<_> = ours.map(|entry| (entry.start, entry.end)).collect();
         ours.retain(|(_, end)| *end > now);

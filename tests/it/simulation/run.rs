@@ -22,7 +22,7 @@ use super::own_system;
 use super::series::KnownSeries;
 use super::silent_faults::{self, RotatingKeys};
 use crate::TestError;
-use crate::booking_systems::own_system::OwnLibreBooking;
+use crate::booking_systems::own_system::ContosoSystem;
 use crate::contoso::{Contoso, Who};
 
 /// What is wrong, in words; empty when nothing is.
@@ -75,7 +75,7 @@ pub(super) struct SimulationRun {
     /// Whether the app's permissions are taken away.
     pub(super) revoked: bool,
     /// The organisation's own booking system, where it has one.
-    pub(super) system: Option<OwnLibreBooking>,
+    pub(super) system: Option<ContosoSystem>,
 }
 
 /// How each room is answered for.
@@ -105,10 +105,9 @@ impl SimulationRun {
         let builder = builder.room_rules(rules).oddities(Oddities::NONE);
         let followed = [Who::Anna, Who::Ben, Who::Aurora, Who::Borealis];
         let contoso = builder.followed(&followed).prepare().await?;
-        let system = if own_system::has_own_system(seed) {
-            Some(own_system::connect(&contoso).await?)
-        } else {
-            None
+        let system = match own_system::kind_of(seed) {
+            Some(kind) => Some(ContosoSystem::connect(&contoso, kind).await?),
+            None => None,
         };
         let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } = contoso;
         if seed & 8 == 8 {

@@ -46,17 +46,24 @@ pub struct OwnBooking {
 impl OwnSystem {
     /// One of that kind, with Roombridge's account and nothing else.
     pub fn new(kind: SystemKind, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
-        match kind {
-            SystemKind::Topdesk => {
-                let topdesk = TopDesk::new(clock, rng);
-                topdesk.add_operator(OWN_SYSTEM_LOGIN, OWN_SYSTEM_PASSWORD, Rights::ALL);
-                topdesk.add_person("Front desk", FALLBACK_REQUESTER);
-                Self::Topdesk(topdesk)
+        let system = match kind {
+            SystemKind::Topdesk => Self::Topdesk(TopDesk::new(clock, rng)),
+            SystemKind::LibreBooking => Self::LibreBooking(LibreBooking::new(clock, rng)),
+        };
+        system.add_account();
+        system
+    }
+
+    /// Gives Roombridge an account that may do everything it has to.
+    pub fn add_account(&self) {
+        let (login, password) = (OWN_SYSTEM_LOGIN, OWN_SYSTEM_PASSWORD);
+        match self {
+            Self::LibreBooking(libre) => {
+                libre.add_user(login, password, true);
             }
-            SystemKind::LibreBooking => {
-                let libre = LibreBooking::new(clock, rng);
-                libre.add_user(OWN_SYSTEM_LOGIN, OWN_SYSTEM_PASSWORD, true);
-                Self::LibreBooking(libre)
+            Self::Topdesk(topdesk) => {
+                topdesk.add_operator(login, password, Rights::ALL);
+                topdesk.add_person("Front desk", FALLBACK_REQUESTER);
             }
         }
     }
@@ -129,5 +136,20 @@ impl OwnSystem {
         };
         all.sort_unstable();
         all
+    }
+
+    /// Somebody deletes or cancels a booking there by hand.
+    pub fn forget(&self, booking: &OwnBooking) {
+        match self {
+            Self::LibreBooking(libre) => {
+                libre.delete(&booking.number);
+            }
+            Self::Topdesk(topdesk) => {
+                let all = topdesk.reservations();
+                if let Some(found) = all.iter().find(|found| found.number == booking.number) {
+                    topdesk.cancel(found.id);
+                }
+            }
+        }
     }
 }
