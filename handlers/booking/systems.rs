@@ -17,6 +17,7 @@ use crate::{
         },
         ids::RoomId,
         interval::Interval,
+        tenant::policy::Room,
     },
     store::{ledger::Ledger, rooms::RoomMap, tenants::Tenant},
 };
@@ -42,17 +43,11 @@ impl BookingSystems {
     }
 
     /// From one booking to the next while a tenant's bookings follow it to another system: every second place
-    /// of the slowest of its systems.
-    ///
-    /// # Errors
-    /// [`BookingSystemError::NotConnected`] where the operator does not allow one of them any more.
-    pub fn moving_pause(&self, tenant: &Tenant) -> Result<Duration, BookingSystemError> {
-        let mut longest = Duration::ZERO;
-        for connection in &tenant.systems.all {
-            let system = self.connector.open_connection(tenant.id, connection)?;
-            longest = longest.max(system.budget.idle_pause());
-        }
-        Ok(longest)
+    /// of the slowest of its systems. One that the operator does not allow any more is not called.
+    pub fn moving_pause(&self, tenant: &Tenant) -> Duration {
+        let open = |connection| self.connector.open_connection(tenant.id, connection).ok();
+        let systems = tenant.systems.all.iter().filter_map(open);
+        systems.map(|system| system.budget.idle_pause()).max().unwrap_or_default()
     }
 
     /// Makes the booking where the tenant's bookings are made, or changes the one that is there, and ends
@@ -81,12 +76,12 @@ impl BookingSystems {
             attendees: details.attendees.clone(),
             attendee_count: order.spec.facts.attendee_count,
         };
-        let query = query(booking, current, room);
+        let query = query(booking, current, room.clone());
         let reference = self.writer(tenant, current)?.put(invocation, &request, &query).await?;
         let mut elsewhere = holders(tenant, booking, taken_over);
         elsewhere.remove(&current);
         self.cancel_in(invocation, tenant, booking, elsewhere).await?;
-        Ok(order.confirmed(current, reference))
+        Ok(order.confirmed(current, room, reference))
     }
 
     /// Ends the booking wherever it may be; none is fine.
@@ -158,10 +153,14 @@ impl BookingSystems {
             !system.is_built_in() && tenant.systems.get(*system).is_some()
         };
         for system in systems.into_iter().filter(is_asked) {
-            let room = match self.room(tenant, system, booking.key.room).await {
-                // It was never booked there.
-                Err(BookingSystemError::RoomNotMapped) => continue,
-                room => room?,
+            let held = booking.confirmed().filter(|held| held.system == system);
+            let room = match held.and_then(|held| held.system_room.clone()) {
+                Some(room) => room,
+                None => match self.room(tenant, system, booking.key.room).await {
+                    // It was never booked there.
+                    Err(BookingSystemError::RoomNotMapped) => continue,
+                    room => room?,
+                },
             };
             let query = query(booking, system, room);
             self.writer(tenant, system)?.cancel(invocation, &query).await?;
@@ -187,11 +186,19 @@ impl BookingSystems {
         if system.is_built_in() {
             return Ok(BuiltInSystem::room(room));
         }
-        let rooms = self.rooms.list(tenant.id).await?;
-        let managed = rooms.iter().find(|managed| managed.id == room);
-        let mapped = managed.and_then(|room| room.system_rooms.get(&system));
-        mapped.cloned().ok_or(BookingSystemError::RoomNotMapped)
+        let mapped = mapped_room(&self.rooms.list(tenant.id).await?, room, system);
+        match mapped {
+            Some(mapped) => Ok(mapped),
+            // Another process may have mapped it a moment ago.
+            None => mapped_room(&self.rooms.list_newer(tenant.id).await?, room, system)
+                .ok_or(BookingSystemError::RoomNotMapped),
+        }
     }
+}
+
+fn mapped_room(rooms: &[Room], room: RoomId, system: SystemId) -> Option<SystemRoomId> {
+    let managed = rooms.iter().find(|managed| managed.id == room)?;
+    managed.system_rooms.get(&system).cloned()
 }
 
 /// The systems that may have something of the booking: the one that confirmed it, or, after a try whose

@@ -150,6 +150,8 @@ impl BookingWriter {
             let room = self.api.list(invocation, &booking.room, booking.interval).await?;
             let is_it = |other: &SystemBooking| other.reference == booking.reference;
             if !room.iter().any(is_it) {
+                // Nobody would find it again.
+                self.end_all(invocation, std::slice::from_ref(booking)).await?;
                 return Err(BookingSystemError::NotReturned);
             }
             let holds = |other: &SystemBooking| other.status != SystemBookingStatus::Conflicting;

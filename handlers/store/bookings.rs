@@ -398,6 +398,7 @@ mod tests {
             interval: nine(),
             generation: u32::MAX,
             system: SystemId(7),
+            system_room: None,
             reference: "R-2026/1".into(),
             spec_fingerprint: key(7).appointment,
         };

@@ -17,7 +17,7 @@ use super::{
         Copies, CopyContext, CopyKey, CopyReading, CopyRef, CopyRole, DesiredState, EndReason,
         ForeignCopy, Observation, OrganizerCopy, RoomCopy,
     },
-    booking_system::SystemId,
+    booking_system::{SystemId, SystemRoomId},
     ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
     keys::{BookingKey, Digest},
@@ -95,6 +95,9 @@ pub struct ConfirmedBooking {
     /// Which of the tenant's booking systems has it.
     #[serde(default, skip_serializing_if = "SystemId::is_built_in")]
     pub system: SystemId,
+    /// What that system calls the room; the built-in one calls it by its own id. It outlives the room map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_room: Option<SystemRoomId>,
     /// The booking system's own name for it.
     pub reference: String,
     pub spec_fingerprint: Digest,

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Booking, BookingRefusal, ConfirmedBooking, Intent, ObservedState, RefusalReason};
 use crate::domain::{
     appointment::{BookingSpec, DesiredState},
-    booking_system::{MatchKey, SystemId},
+    booking_system::{MatchKey, SystemId, SystemRoomId},
     ids::BookingId,
     interval::Interval,
     keys::BookingKey,
@@ -35,12 +35,19 @@ impl BookingOrder {
         LedgerSlot { holder: self.key, booking: self.id, interval: self.spec.facts.interval }
     }
 
-    /// What the booking system `system` has once it was carried out, under its own name for it.
-    pub fn confirmed(&self, system: SystemId, reference: String) -> ConfirmedBooking {
+    /// What the booking system `system` has once it was carried out, under its own names for it and for the
+    /// room.
+    pub fn confirmed(
+        &self,
+        system: SystemId,
+        room: SystemRoomId,
+        reference: String,
+    ) -> ConfirmedBooking {
         ConfirmedBooking {
             interval: self.spec.facts.interval,
             generation: self.generation,
             system,
+            system_room: (!system.is_built_in()).then_some(room),
             reference,
             spec_fingerprint: self.spec.fingerprint(),
         }

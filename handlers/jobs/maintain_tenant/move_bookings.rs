@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::SignedDuration;
+
 use super::worker::TenantWorker;
 use crate::{
     domain::{booking::Booking, booking_system::SystemConnections},
@@ -19,12 +21,16 @@ use crate::{
 /// changes its mind has few of them left.
 const AHEAD: Duration = Duration::from_secs(10 * 60);
 
+/// For how long a process may take the tenant for what it was, and book where the tenant booked before: a cached
+/// tenant is a minute old, and a booking that has begun then is made.
+const OLD_TENANT: SignedDuration = SignedDuration::from_mins(12);
+
 impl TenantWorker<'_> {
     pub(super) async fn move_bookings(&self, cursor: MoveCursor) -> JobResult {
         if !self.tenant.state.is_active() {
             return Err(JobError::Discard("the tenant is not active"));
         }
-        let pause = self.deps.systems.moving_pause(&self.tenant)?;
+        let pause = self.deps.systems.moving_pause(&self.tenant);
         let (mut jobs, mut delay, mut left) = (Vec::new(), Duration::ZERO, cursor.left);
         let mut next = Some(cursor.shard);
         while let Some(shard) = next.filter(|_| delay < AHEAD) {
@@ -77,8 +83,9 @@ impl TenantWorker<'_> {
         let Some((tenant, etag)) = self.deps.tenants.get_with_etag(self.tenant.id).await? else {
             return Ok(());
         };
-        // A later change has a pass of its own.
-        if tenant.systems.moving_since.is_none_or(|since| self.task.meta.first_seen < since) {
+        let began = self.task.meta.first_seen;
+        // A later change has a pass of its own, and the first one may have been too early.
+        if tenant.systems.moving_since.is_none_or(|since| began < since + OLD_TENANT) {
             return Ok(());
         }
         let systems = SystemConnections { moving_since: None, ..tenant.systems.clone() };

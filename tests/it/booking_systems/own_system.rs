@@ -43,7 +43,7 @@ impl ContosoSystem {
     }
 }
 
-/// Keeps the account in the vault; the connection that goes with it is to be saved.
+/// Keeps the account in the vault; the connection that belongs to it is to be saved.
 pub(crate) async fn give_account(
     contoso: &Contoso,
     system: &OwnSystem,

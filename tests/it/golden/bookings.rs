@@ -8,7 +8,7 @@ use roombridge::domain::booking::{
     Booking, BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
     ObservedState, PublishLease, Published, PublishedOutcome, RefusalReason, RoomResponse,
 };
-use roombridge::domain::booking_system::SystemId;
+use roombridge::domain::booking_system::{SystemId, SystemRoomId};
 use roombridge::domain::ids::{BookingId, CorrelationId};
 use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::{BookingKey, Digest};
@@ -73,6 +73,7 @@ fn held(interval: Interval) -> ObservedState {
         interval,
         generation: 1,
         system: SystemId::BUILT_IN,
+        system_room: None,
         reference: "R-2026/1".to_owned(),
         spec_fingerprint: Digest(0x3154),
     })
@@ -196,6 +197,7 @@ fn largest() -> Booking {
         interval: nine(),
         generation: u32::MAX,
         system: SystemId(u32::MAX),
+        system_room: Some(SystemRoomId("room".to_owned())),
         reference: String::new(),
         spec_fingerprint: Digest(u128::MAX),
     };

@@ -52,6 +52,8 @@ impl Story {
             Some(kind) => Some(ContosoSystem::connect(&contoso, kind).await?),
             None => None,
         };
+        // Until no process takes the tenant for what it was.
+        contoso.run_for(if system.is_some() { minutes(2) } else { minutes(0) }).await;
         let mut office = Office { contoso, mode, system, meetings: Vec::new() };
         for step in &self.steps {
             office.take(step).await?;
