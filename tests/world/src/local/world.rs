@@ -1,6 +1,6 @@
 //! Everything started and held together; dropped, everything ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,27 @@ fn certificate_folder() -> Result<tempfile::TempDir, LocalError> {
     tempfile::tempdir().map_err(LocalError::while_doing("a folder for certificates"))
 }
 
+/// How the app in `folder` is hosted.
+fn recipe(
+    plan: &LocalWorldOptions,
+    folder: &Path,
+    settings: Vec<(String, String)>,
+    queues: &Arc<dyn HostQueues>,
+    clock: &WorldClock,
+) -> Result<HostConfig, LocalError> {
+    let mut app = FunctionApp::read(folder).map_err(LocalError::while_doing("the app's files"))?;
+    app.settings.queues.max_polling_interval = MAX_QUEUE_POLLING_INTERVAL;
+    (plan.change_app)(&mut app);
+    Ok(HostConfig {
+        app,
+        executable: plan.installed.executable(),
+        settings,
+        queues: Arc::clone(queues),
+        clock: clock.clone(),
+        sink: plan.sink.clone(),
+    })
+}
+
 impl LocalWorld {
     /// Starts everything, and waits until the handler answers.
     ///
@@ -149,19 +170,9 @@ impl LocalWorld {
         let client =
             plan.tls.client().map_err(LocalError::while_doing("the client of the world"))?;
         microsoft.graph.deliver_through(Arc::new(ReqwestHttp::new(client)));
+        let settings = settings(&addresses, &[&tenant, &newcomer.tenant]);
         let start = async |folder: PathBuf, front: AppProxy| {
-            let mut app =
-                FunctionApp::read(&folder).map_err(LocalError::while_doing("the app's files"))?;
-            app.settings.queues.max_polling_interval = MAX_QUEUE_POLLING_INTERVAL;
-            (plan.change_app)(&mut app);
-            let recipe = HostConfig {
-                app,
-                executable: plan.installed.executable(),
-                settings: settings(&addresses, &[&tenant, &newcomer.tenant]),
-                queues: Arc::clone(&queues),
-                clock: clock.clone(),
-                sink: plan.sink.clone(),
-            };
+            let recipe = recipe(&plan, &folder, settings.clone(), &queues, &clock)?;
             AppHost::start(recipe, front).await
         };
         let app = start(plan.installed.folder(), fronts.app).await?;
