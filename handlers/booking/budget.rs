@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
+
 use super::BookingSystemError;
 use crate::{
     base::{clock::Clock, rate_limit::Buckets},
@@ -15,6 +17,9 @@ use crate::{
 const USED_PERCENT: u32 = 95;
 /// A tenth of that may be used at once, and the rest flows in over the minute.
 const BURST_PART: u32 = 10;
+
+/// How long a place is waited for: well below a worker's lease.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(45);
 
 /// The bookings that may be worked on. Clones share it.
 #[derive(Clone)]
@@ -40,13 +45,21 @@ impl BookingBudget {
         Self { places: Arc::new(Buckets::new(clock, burst, period)), period }
     }
 
-    /// Lets one booking be worked on.
+    /// Lets one booking be worked on. It waits for a place that comes soon: the dates of a series, or what is to
+    /// be undone after a refusal, would begin again from the start otherwise.
     ///
     /// # Errors
     /// [`BookingSystemError::Throttled`] says when there is a place again.
-    pub(in crate::booking) fn take(&self) -> Result<(), BookingSystemError> {
-        let refused = |wait| BookingSystemError::Throttled { retry_after: Some(wait) };
-        self.places.take(&()).map_err(refused)
+    pub(in crate::booking) async fn take(&self) -> Result<(), BookingSystemError> {
+        let mut waited = SignedDuration::ZERO;
+        while let Err(wait) = self.places.take(&()) {
+            waited += wait;
+            if waited > LONGEST_WAIT {
+                return Err(BookingSystemError::Throttled { retry_after: Some(wait) });
+            }
+            tokio::time::sleep(wait.unsigned_abs()).await;
+        }
+        Ok(())
     }
 
     /// From one booking to the next for work that nobody waits for: every other place is left.
@@ -67,10 +80,10 @@ mod tests {
         let budget = BookingBudget::new(Arc::new(clock.clone()), &can, 500);
         let mut sent = Vec::new();
         for second in 0..300 {
-            while budget.take().is_ok() {
+            while budget.places.take(&()).is_ok() {
                 sent.push(second);
             }
-            clock.advance(jiff::SignedDuration::from_secs(1));
+            clock.advance(SignedDuration::from_secs(1));
         }
         for start in 0..240 {
             let calls = sent.iter().filter(|at| (start..start + 60).contains(*at)).count() * 4;
@@ -79,12 +92,25 @@ mod tests {
         assert!(sent.len() * 4 > 5 * 400, "and most of it is used: {}", sent.len() * 4);
     }
 
-    #[test]
-    fn a_system_that_grants_next_to_nothing_is_still_called() {
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_comes_soon_is_waited_for_and_one_that_does_not_is_refused() {
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let can = Capabilities { calls_per_booking: 4, ..CAPABILITIES };
-        let budget = BookingBudget::new(Arc::new(clock), &can, 1);
-        assert_eq!(budget.take(), Ok(()));
-        assert!(matches!(budget.take(), Err(BookingSystemError::Throttled { .. })));
+        let budget = BookingBudget::new(Arc::new(clock.clone()), &can, 100);
+        let moves = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                clock.advance(SignedDuration::from_millis(100));
+            }
+        };
+        let takes = async {
+            for _ in 0..20 {
+                assert_eq!(budget.take().await, Ok(()));
+            }
+        };
+        tokio::select! { () = takes => {}, () = moves => {} }
+        let slow = BookingBudget::new(Arc::new(clock), &can, 1);
+        assert_eq!(slow.take().await, Ok(()));
+        assert!(matches!(slow.take().await, Err(BookingSystemError::Throttled { .. })));
     }
 }

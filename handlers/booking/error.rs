@@ -47,3 +47,14 @@ pub enum BookingSystemError {
     #[error("the room ledger failed: {0}")]
     Store(#[from] StoreError),
 }
+
+impl BookingSystemError {
+    /// What the failure of ending another booking means for the one that is wanted: a rule against that end is
+    /// none against this one.
+    pub(in crate::booking) fn of_another_booking(self) -> Self {
+        if let Self::Rejected { .. } = self {
+            return Self::OutcomeUnknown("it rejects a cancellation");
+        }
+        self
+    }
+}

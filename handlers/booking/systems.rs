@@ -80,7 +80,8 @@ impl BookingSystems {
         let reference = self.writer(tenant, current)?.put(invocation, &request, &query).await?;
         let mut elsewhere = holders(tenant, booking, taken_over);
         elsewhere.remove(&current);
-        self.cancel_in(invocation, tenant, booking, elsewhere).await?;
+        let ended = self.cancel_in(invocation, tenant, booking, elsewhere).await;
+        ended.map_err(BookingSystemError::of_another_booking)?;
         Ok(order.confirmed(current, room, reference))
     }
 
@@ -113,7 +114,7 @@ impl BookingSystems {
         let current = tenant.systems.current;
         let room = self.room(tenant, current, room).await?;
         let system = self.system(tenant, current)?;
-        system.budget.take()?;
+        system.budget.take().await?;
         system.api.list(invocation, &room, within).await
     }
 
@@ -128,7 +129,7 @@ impl BookingSystems {
         orphan: &SystemBooking,
     ) -> Result<(), BookingSystemError> {
         let system = self.system(tenant, tenant.systems.current)?;
-        system.budget.take()?;
+        system.budget.take().await?;
         system.api.cancel(invocation, orphan).await
     }
 
@@ -201,14 +202,13 @@ fn mapped_room(rooms: &[Room], room: RoomId, system: SystemId) -> Option<SystemR
     managed.system_rooms.get(&system).cloned()
 }
 
-/// The systems that may have something of the booking: the one that confirmed it, or, after a try whose
-/// outcome nobody knows, any of the tenant's. A booking that nobody has confirmed can be in the current
-/// one alone.
+/// The systems that may have something of the booking: the one that confirmed it, the current one, and, after a
+/// try whose outcome nobody knows, any of the tenant's.
 fn holders(tenant: &Tenant, booking: &Booking, taken_over: bool) -> BTreeSet<SystemId> {
     let confirmed = booking.confirmed().map(|held| held.system);
     let connected = tenant.systems.all.iter().map(|connection| connection.id);
     let possible = connected.filter(|_| taken_over);
-    possible.chain([confirmed.unwrap_or(tenant.systems.current)]).collect()
+    possible.chain(confirmed).chain([tenant.systems.current]).collect()
 }
 
 /// What leads to the booking at a system.

@@ -53,17 +53,27 @@ impl BookingWriter {
             // The claim that the caller has made is the booking.
             return Ok(self.api.create(invocation, request).await?.reference);
         }
-        self.budget.take()?;
+        self.budget.take().await?;
         let interval = request.interval.truncated_to(can.time_unit);
         let request = BookingRequest { interval, ..request.clone() };
         let booking = self.write(invocation, &request, query).await?;
+        self.keep(invocation, &request, booking).await
+    }
+
+    /// Takes back what cannot stay.
+    async fn keep(
+        &self,
+        invocation: &Invocation,
+        request: &BookingRequest,
+        booking: SystemBooking,
+    ) -> Result<String, BookingSystemError> {
         if booking.status == SystemBookingStatus::Conflicting {
             return self.give_way(invocation, &booking).await;
         }
-        if booking.room != request.room || booking.interval != interval {
+        if booking.room != request.room || booking.interval != request.interval {
             return Err(BookingSystemError::NotReturned);
         }
-        if can.double_books && self.has_lost(invocation, request.key, &booking).await? {
+        if self.can.double_books && self.has_lost(invocation, request.key, &booking).await? {
             return self.give_way(invocation, &booking).await;
         }
         Ok(booking.reference)
@@ -82,12 +92,13 @@ impl BookingWriter {
             // The caller releases the claim next, and with it the booking.
             return Ok(());
         }
-        self.budget.take()?;
+        self.budget.take().await?;
         let found = self.find(invocation, query).await?;
         self.end_all(invocation, &found).await
     }
 
-    /// Changes what is there, or makes it.
+    /// Changes what is there, or makes it. What is in the way of a new booking may be the same one: an earlier
+    /// try took effect after we had looked.
     async fn write(
         &self,
         invocation: &Invocation,
@@ -98,7 +109,7 @@ impl BookingWriter {
         // Two are there only after a lost answer. The one with the first name stays, for every worker that looks.
         found.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
         let held = (!found.is_empty()).then(|| found.remove(0));
-        self.end_all(invocation, &found).await?;
+        self.end_others(invocation, &found).await?;
         if let Some(held) = held {
             match self.api.change(invocation, &held, request).await {
                 // Somebody has ended it there since it was found.
@@ -106,7 +117,22 @@ impl BookingWriter {
                 changed => return changed,
             }
         }
-        self.api.create(invocation, request).await
+        match self.api.create(invocation, request).await {
+            Err(BookingSystemError::Conflict) => {
+                let late = self.find(invocation, query).await?.into_iter().next();
+                let late = late.ok_or(BookingSystemError::Conflict)?;
+                self.api.change(invocation, &late, request).await
+            }
+            Ok(made) if made.status == SystemBookingStatus::Conflicting => {
+                let mut found = self.find(invocation, query).await?.into_iter();
+                let Some(late) = found.find(|one| one.reference != made.reference) else {
+                    return Ok(made);
+                };
+                self.end_others(invocation, std::slice::from_ref(&made)).await?;
+                self.api.change(invocation, &late, request).await
+            }
+            created => created,
+        }
     }
 
     async fn find(
@@ -118,6 +144,16 @@ impl BookingWriter {
         let cut = |interval: &Interval| interval.truncated_to(unit);
         let intervals = query.intervals.iter().map(cut).collect();
         self.api.find(invocation, &BookingQuery { intervals, ..query.clone() }).await
+    }
+
+    /// Ends what is in the way of a booking that is wanted.
+    async fn end_others(
+        &self,
+        invocation: &Invocation,
+        others: &[SystemBooking],
+    ) -> Result<(), BookingSystemError> {
+        let ended = self.end_all(invocation, others).await;
+        ended.map_err(BookingSystemError::of_another_booking)
     }
 
     async fn end_all(
@@ -151,15 +187,21 @@ impl BookingWriter {
             let is_it = |other: &SystemBooking| other.reference == booking.reference;
             if !room.iter().any(is_it) {
                 // Nobody would find it again.
-                self.end_all(invocation, std::slice::from_ref(booking)).await?;
+                self.end_others(invocation, std::slice::from_ref(booking)).await?;
                 return Err(BookingSystemError::NotReturned);
             }
             let holds = |other: &SystemBooking| other.status != SystemBookingStatus::Conflicting;
             let others = room.into_iter().filter(|other| !is_it(other) && holds(other));
-            // The same booking once more: an earlier try took effect after we had looked.
-            let is_twin = |other: &SystemBooking| other.key == Some(key);
+            // The same booking once more: an earlier try took effect after we had looked. The one with the first
+            // name stays, as everywhere.
+            let is_twin =
+                |other: &SystemBooking| other.key.is_some_and(|one| one.booking == key.booking);
             let (twins, rivals): (Vec<_>, Vec<_>) = others.partition(is_twin);
-            self.end_all(invocation, &twins).await?;
+            if twins.iter().any(|twin| twin.reference < booking.reference) {
+                self.end_others(invocation, std::slice::from_ref(booking)).await?;
+                return Err(BookingSystemError::NotReturned);
+            }
+            self.end_others(invocation, &twins).await?;
             if rivals.is_empty() {
                 return Ok(false);
             }
@@ -178,7 +220,7 @@ impl BookingWriter {
         invocation: &Invocation,
         booking: &SystemBooking,
     ) -> Result<String, BookingSystemError> {
-        self.end_all(invocation, std::slice::from_ref(booking)).await?;
+        self.end_others(invocation, std::slice::from_ref(booking)).await?;
         Err(BookingSystemError::Conflict)
     }
 }

