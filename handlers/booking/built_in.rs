@@ -17,7 +17,7 @@ use crate::{
         },
         ids::RoomId,
         interval::Interval,
-        ledger::LedgerSlot,
+        ledger::{LedgerSlot, distinct_slots},
     },
     store::ledger::Ledger,
 };
@@ -99,18 +99,13 @@ impl BookingSystem for BuiltInSystem {
     ) -> Result<Vec<SystemBooking>, BookingSystemError> {
         let id = Uuid::try_parse(&room.0).map_err(|_| BookingSystemError::NotFound)?;
         let days = self.ledger.read(invocation.tenant, RoomId(id), &within.days()).await?;
-        let slots = days.iter().flat_map(|day| day.day.slots());
+        let slots = distinct_slots(days.iter().map(|day| &day.day)).into_iter();
         let overlapping = slots.filter(|slot| slot.interval.overlaps(&within));
-        let mut listed: Vec<SystemBooking> = overlapping
-            .map(|LedgerSlot { booking, interval, .. }| {
-                // The ledger does not record generations: an earlier one has been released.
-                booked(MatchKey { booking: *booking, generation: 1 }, room, *interval)
-            })
-            .collect();
-        // One over midnight is in the ledger of both days.
-        listed.sort_unstable_by_key(|booking| booking.interval);
-        listed.dedup();
-        Ok(listed)
+        let listed = overlapping.map(|LedgerSlot { booking, interval, .. }| {
+            // The ledger does not record generations: an earlier one has been released.
+            booked(MatchKey { booking, generation: 1 }, room, interval)
+        });
+        Ok(listed.collect())
     }
 
     async fn check_connection(

@@ -29,7 +29,7 @@ pub(in crate::booking) struct SystemClient {
 }
 
 /// One request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::booking) struct SystemRequest {
     pub(in crate::booking) method: Method,
     /// The path with every id replaced by its name, for the audit.
@@ -41,6 +41,30 @@ pub(in crate::booking) struct SystemRequest {
     pub(in crate::booking) fields: &'static str,
     pub(in crate::booking) headers: Vec<(HeaderName, HeaderValue)>,
     pub(in crate::booking) body: Option<Value>,
+}
+
+impl SystemRequest {
+    /// One without query, headers and body.
+    pub(in crate::booking) fn new(
+        method: Method,
+        path_template: &'static str,
+        path: &[&str],
+        fields: &'static str,
+    ) -> Self {
+        let path = path.iter().map(|&segment| segment.to_owned()).collect();
+        let (query, headers, body) = (Vec::new(), Vec::new(), None);
+        Self { method, path_template, path, query, fields, headers, body }
+    }
+
+    /// One that posts `body`.
+    pub(in crate::booking) fn post(
+        path_template: &'static str,
+        path: &[&str],
+        fields: &'static str,
+        body: Value,
+    ) -> Self {
+        Self { body: Some(body), ..Self::new(Method::POST, path_template, path, fields) }
+    }
 }
 
 /// An answer, whatever its status.
@@ -64,8 +88,8 @@ impl SystemClient {
     }
 
     /// The clock, for what an adapter keeps for a time.
-    pub(in crate::booking) fn clock(&self) -> &dyn Clock {
-        self.clock.as_ref()
+    pub(in crate::booking) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Sends a request and answers the response, whatever its status.

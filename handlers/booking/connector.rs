@@ -8,7 +8,7 @@ use std::{
 use url::Url;
 
 use super::{
-    BookingSystemError, OpenSystem,
+    BookingSystem, BookingSystemError, OpenSystem,
     account::SystemAccount,
     client::SystemClient,
     librebooking::{LIBREBOOKING, LibreBooking},
@@ -78,7 +78,7 @@ impl SystemConnector {
         if let Some(known) = open.get(&key).filter(|known| known.connection == *connection) {
             return Ok(known.system.clone());
         }
-        let system = self.connect(tenant, connection, base_url)?;
+        let system = self.connect(tenant, connection, base_url);
         let known = KnownSystem { connection: connection.clone(), system: system.clone() };
         open.insert(key, known);
         Ok(system)
@@ -94,21 +94,17 @@ impl SystemConnector {
         tenant: TenantId,
         connection: &SystemConnection,
         base_url: Url,
-    ) -> Result<OpenSystem, BookingSystemError> {
-        let (http, clock) = (Arc::clone(&self.http), Arc::clone(&self.clock));
-        let client = SystemClient::new(http, clock, connection.kind, base_url);
-        let (credentials, clock) = (Arc::clone(&self.credentials), Arc::clone(&self.clock));
-        let account = SystemAccount::new(credentials, clock, tenant, connection.id);
-        let (clock, granted) = (Arc::clone(&self.clock), connection.calls_per_minute);
-        match connection.kind {
+    ) -> OpenSystem {
+        let clock = || Arc::clone(&self.clock);
+        let client = SystemClient::new(Arc::clone(&self.http), clock(), connection.kind, base_url);
+        let credentials = Arc::clone(&self.credentials);
+        let account = SystemAccount::new(credentials, clock(), tenant, connection.id);
+        let (api, capabilities): (Arc<dyn BookingSystem>, _) = match connection.kind {
             SystemKind::LibreBooking => {
-                let api = Arc::new(LibreBooking::new(client, account, connection));
-                Ok(OpenSystem::new(api, LIBREBOOKING, clock, granted))
+                (Arc::new(LibreBooking::new(client, account, connection)), LIBREBOOKING)
             }
-            SystemKind::Topdesk => {
-                let api = Topdesk::new(client, account, Arc::clone(&clock), connection);
-                Ok(OpenSystem::new(Arc::new(api), TOPDESK, clock, granted))
-            }
-        }
+            SystemKind::Topdesk => (Arc::new(Topdesk::new(client, account, connection)), TOPDESK),
+        };
+        OpenSystem::new(api, capabilities, clock(), connection.calls_per_minute)
     }
 }

@@ -187,19 +187,13 @@ impl BookingSystems {
         if system.is_built_in() {
             return Ok(BuiltInSystem::room(room));
         }
-        let mapped = mapped_room(&self.rooms.list(tenant.id).await?, room, system);
-        match mapped {
-            Some(mapped) => Ok(mapped),
-            // Another process may have mapped it a moment ago.
-            None => mapped_room(&self.rooms.list_newer(tenant.id).await?, room, system)
-                .ok_or(BookingSystemError::RoomNotMapped),
-        }
+        let mapped = |rooms: &[Room]| {
+            let managed = rooms.iter().find(|managed| managed.id == room)?;
+            managed.system_rooms.get(&system).cloned()
+        };
+        let found = self.rooms.find(tenant.id, mapped).await?;
+        found.ok_or(BookingSystemError::RoomNotMapped)
     }
-}
-
-fn mapped_room(rooms: &[Room], room: RoomId, system: SystemId) -> Option<SystemRoomId> {
-    let managed = rooms.iter().find(|managed| managed.id == room)?;
-    managed.system_rooms.get(&system).cloned()
 }
 
 /// The systems that may have something of the booking: the one that confirmed it, the current one, and, after a

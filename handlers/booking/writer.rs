@@ -1,14 +1,14 @@
 //! What it takes to make a booking system agree, whatever the system: look → write → look again → undo a
 //! lost race.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use super::{BookingSystem, BookingSystemError, OpenSystem, budget::BookingBudget};
+use super::{BookingSystemError, OpenSystem};
 use crate::{
     base::invocation::Invocation,
     domain::{
         booking_system::{
-            BookingQuery, BookingRequest, Capabilities, ConflictSignal, MatchKey, SystemBooking,
+            BookingQuery, BookingRequest, ConflictSignal, MatchKey, SystemBooking,
             SystemBookingStatus,
         },
         interval::Interval,
@@ -24,16 +24,12 @@ const RACE_WAITS: [Duration; 6] = {
 
 /// Makes, changes and ends bookings at one booking system.
 #[derive(Clone)]
-pub struct BookingWriter {
-    api: Arc<dyn BookingSystem>,
-    can: Capabilities,
-    budget: BookingBudget,
-}
+pub struct BookingWriter(OpenSystem);
 
 impl BookingWriter {
     /// A writer to `system`.
     pub fn new(system: OpenSystem) -> Self {
-        Self { api: system.api, can: system.capabilities, budget: system.budget }
+        Self(system)
     }
 
     /// Makes the system have exactly one booking under the key, as `request` says; answers the system's own
@@ -48,12 +44,12 @@ impl BookingWriter {
         request: &BookingRequest,
         query: &BookingQuery,
     ) -> Result<String, BookingSystemError> {
-        let can = &self.can;
+        let can = &self.0.capabilities;
         if can.conflicts == ConflictSignal::Ledger {
             // The claim that the caller has made is the booking.
-            return Ok(self.api.create(invocation, request).await?.reference);
+            return Ok(self.0.api.create(invocation, request).await?.reference);
         }
-        self.budget.take().await?;
+        self.0.budget.take().await?;
         let interval = request.interval.truncated_to(can.time_unit);
         let request = BookingRequest { interval, ..request.clone() };
         let booking = self.write(invocation, &request, query).await?;
@@ -73,7 +69,9 @@ impl BookingWriter {
         if booking.room != request.room || booking.interval != request.interval {
             return Err(BookingSystemError::NotReturned);
         }
-        if self.can.double_books && self.has_lost(invocation, request.key, &booking).await? {
+        if self.0.capabilities.double_books
+            && self.has_lost(invocation, request.key, &booking).await?
+        {
             return self.give_way(invocation, &booking).await;
         }
         Ok(booking.reference)
@@ -88,11 +86,11 @@ impl BookingWriter {
         invocation: &Invocation,
         query: &BookingQuery,
     ) -> Result<(), BookingSystemError> {
-        if self.can.conflicts == ConflictSignal::Ledger {
+        if self.0.capabilities.conflicts == ConflictSignal::Ledger {
             // The caller releases the claim next, and with it the booking.
             return Ok(());
         }
-        self.budget.take().await?;
+        self.0.budget.take().await?;
         let found = self.find(invocation, query).await?;
         self.end_all(invocation, &found).await
     }
@@ -111,28 +109,25 @@ impl BookingWriter {
         let held = (!found.is_empty()).then(|| found.remove(0));
         self.end_others(invocation, &found).await?;
         if let Some(held) = held {
-            match self.api.change(invocation, &held, request).await {
+            match self.0.api.change(invocation, &held, request).await {
                 // Somebody has ended it there since it was found.
                 Err(BookingSystemError::NotFound) => {}
                 changed => return changed,
             }
         }
-        match self.api.create(invocation, request).await {
-            Err(BookingSystemError::Conflict) => {
-                let late = self.find(invocation, query).await?.into_iter().next();
-                let late = late.ok_or(BookingSystemError::Conflict)?;
-                self.api.change(invocation, &late, request).await
-            }
-            Ok(made) if made.status == SystemBookingStatus::Conflicting => {
-                let mut found = self.find(invocation, query).await?.into_iter();
-                let Some(late) = found.find(|one| one.reference != made.reference) else {
-                    return Ok(made);
-                };
-                self.end_others(invocation, std::slice::from_ref(&made)).await?;
-                self.api.change(invocation, &late, request).await
-            }
-            created => created,
+        let made = self.0.api.create(invocation, request).await;
+        let stored = match &made {
+            Err(BookingSystemError::Conflict) => None,
+            Ok(made) if made.status == SystemBookingStatus::Conflicting => Some(made),
+            Ok(_) | Err(_) => return made,
+        };
+        let is_other = |one: &SystemBooking| stored.is_none_or(|it| it.reference != one.reference);
+        let found = self.find(invocation, query).await?;
+        let Some(late) = found.into_iter().find(is_other) else { return made };
+        if let Some(stored) = stored {
+            self.take_back(invocation, stored).await?;
         }
+        self.0.api.change(invocation, &late, request).await
     }
 
     async fn find(
@@ -140,10 +135,10 @@ impl BookingWriter {
         invocation: &Invocation,
         query: &BookingQuery,
     ) -> Result<Vec<SystemBooking>, BookingSystemError> {
-        let unit = self.can.time_unit;
+        let unit = self.0.capabilities.time_unit;
         let cut = |interval: &Interval| interval.truncated_to(unit);
         let intervals = query.intervals.iter().map(cut).collect();
-        self.api.find(invocation, &BookingQuery { intervals, ..query.clone() }).await
+        self.0.api.find(invocation, &BookingQuery { intervals, ..query.clone() }).await
     }
 
     /// Ends what is in the way of a booking that is wanted.
@@ -162,7 +157,7 @@ impl BookingWriter {
         found: &[SystemBooking],
     ) -> Result<(), BookingSystemError> {
         for booking in found {
-            match self.api.cancel(invocation, booking).await {
+            match self.0.api.cancel(invocation, booking).await {
                 Ok(()) | Err(BookingSystemError::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -183,11 +178,11 @@ impl BookingWriter {
         booking: &SystemBooking,
     ) -> Result<bool, BookingSystemError> {
         for wait in RACE_WAITS {
-            let room = self.api.list(invocation, &booking.room, booking.interval).await?;
+            let room = self.0.api.list(invocation, &booking.room, booking.interval).await?;
             let is_it = |other: &SystemBooking| other.reference == booking.reference;
             if !room.iter().any(is_it) {
                 // Nobody would find it again.
-                self.end_others(invocation, std::slice::from_ref(booking)).await?;
+                self.take_back(invocation, booking).await?;
                 return Err(BookingSystemError::NotReturned);
             }
             let holds = |other: &SystemBooking| other.status != SystemBookingStatus::Conflicting;
@@ -198,7 +193,7 @@ impl BookingWriter {
                 |other: &SystemBooking| other.key.is_some_and(|one| one.booking == key.booking);
             let (twins, rivals): (Vec<_>, Vec<_>) = others.partition(is_twin);
             if twins.iter().any(|twin| twin.reference < booking.reference) {
-                self.end_others(invocation, std::slice::from_ref(booking)).await?;
+                self.take_back(invocation, booking).await?;
                 return Err(BookingSystemError::NotReturned);
             }
             self.end_others(invocation, &twins).await?;
@@ -214,13 +209,22 @@ impl BookingWriter {
         Ok(true)
     }
 
+    /// Ends the booking that was just made.
+    async fn take_back(
+        &self,
+        invocation: &Invocation,
+        made: &SystemBooking,
+    ) -> Result<(), BookingSystemError> {
+        self.end_others(invocation, std::slice::from_ref(made)).await
+    }
+
     /// Takes a booking back that another one is in the way of.
     async fn give_way(
         &self,
         invocation: &Invocation,
         booking: &SystemBooking,
     ) -> Result<String, BookingSystemError> {
-        self.end_others(invocation, std::slice::from_ref(booking)).await?;
+        self.take_back(invocation, booking).await?;
         Err(BookingSystemError::Conflict)
     }
 }

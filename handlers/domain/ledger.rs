@@ -81,6 +81,14 @@ impl RoomDay {
     }
 }
 
+/// Everything that is taken on these days, each once, by time: one over midnight is in the ledger of both days.
+pub fn distinct_slots<'a>(days: impl Iterator<Item = &'a RoomDay>) -> Vec<LedgerSlot> {
+    let mut slots: Vec<LedgerSlot> = days.flat_map(RoomDay::slots).copied().collect();
+    slots.sort_unstable_by_key(|slot| (slot.interval, slot.booking));
+    slots.dedup_by_key(|slot| (slot.interval, slot.booking));
+    slots
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -63,10 +63,19 @@ impl RoomMap {
         tenant: TenantId,
         room: RoomId,
     ) -> Result<Option<ResponseMode>, StoreError> {
-        match response_mode(&self.list(tenant).await?, room) {
-            Some(mode) => Ok(Some(mode)),
-            // Otherwise the outcome in a room that another process has just added would settle unanswered.
-            None => Ok(response_mode(&self.list_newer(tenant).await?, room)),
+        // Otherwise the outcome in a room that another process has just added would settle unanswered.
+        self.find(tenant, |rooms| response_mode(rooms, room)).await
+    }
+
+    /// What `find` makes of the rooms; where it finds nothing, of what another process may just have changed.
+    pub async fn find<T>(
+        &self,
+        tenant: TenantId,
+        find: impl Fn(&[Room]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        match find(&self.list(tenant).await?) {
+            Some(found) => Ok(Some(found)),
+            None => Ok(find(&self.list_newer(tenant).await?)),
         }
     }
 

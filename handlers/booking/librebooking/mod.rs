@@ -14,7 +14,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde::de::DeserializeOwned;
 
 use self::{
-    session::{Call, WebServices},
+    session::WebServices,
     wire::{
         Failed, Group, PlainAnswer, ReservationDetails, Reservations, Resources, UserAnswer, Users,
         WireId, Written, changed_reservation, new_reservation,
@@ -23,7 +23,7 @@ use self::{
 use super::{
     BookingSystem, BookingSystemError,
     account::SystemAccount,
-    client::{SystemClient, SystemResponse},
+    client::{SystemClient, SystemRequest, SystemResponse},
 };
 use crate::{
     base::invocation::Invocation,
@@ -37,10 +37,11 @@ use crate::{
     },
 };
 
-// How the audit names these paths: in lower case, because a package with `Users` between slashes is taken for
+// How the audit names paths: that of users in lower case, because a package with `Users` between slashes is taken for
 // one that holds paths of the machine it was built on.
 const USERS_TEMPLATE: &str = "/users/";
 const USER_TEMPLATE: &str = "/users/{id}";
+const RESERVATIONS: &str = "/Reservations/";
 /// The role of an application administrator, who books for others and sees every description.
 const ADMINISTRATOR: &str = "2";
 /// The fields of a reservation that are written, for the audit.
@@ -113,14 +114,8 @@ impl BookingSystem for LibreBooking {
         request: &BookingRequest,
     ) -> Result<SystemBooking, BookingSystemError> {
         let owner = self.owner(invocation, request.organizer.as_ref()).await?;
-        let call = Call {
-            method: Method::POST,
-            path_template: "/Reservations/",
-            path: segments(["Reservations", ""]),
-            query: Vec::new(),
-            fields: WRITTEN,
-            body: Some(new_reservation(request, &owner)),
-        };
+        let body = new_reservation(request, &owner);
+        let call = SystemRequest::post(RESERVATIONS, &["Reservations", ""], WRITTEN, body);
         let response = self.services.call(invocation, call).await?;
         self.written(invocation, request, None, response).await
     }
@@ -134,7 +129,7 @@ impl BookingSystem for LibreBooking {
         let found = self.get(invocation, &held.reference).await?;
         let found = found.ok_or(BookingSystemError::NotFound)?;
         let owner = self.owner(invocation, request.organizer.as_ref()).await?;
-        let call = Call {
+        let call = SystemRequest {
             method: Method::POST,
             fields: WRITTEN,
             body: Some(changed_reservation(request, &owner, &found)),
@@ -149,7 +144,11 @@ impl BookingSystem for LibreBooking {
         invocation: &Invocation,
         held: &SystemBooking,
     ) -> Result<(), BookingSystemError> {
-        let call = Call { method: Method::DELETE, fields: "-", ..of_reservation(&held.reference) };
+        let call = SystemRequest {
+            method: Method::DELETE,
+            fields: "-",
+            ..of_reservation(&held.reference)
+        };
         let response = self.services.call(invocation, call).await?;
         if response.status == StatusCode::BAD_REQUEST {
             let words = response.json::<Failed>()?.words();
@@ -171,18 +170,14 @@ impl BookingSystem for LibreBooking {
         room: &SystemRoomId,
         within: Interval,
     ) -> Result<Vec<SystemBooking>, BookingSystemError> {
-        let call = Call {
-            method: Method::GET,
-            path_template: "/Reservations/",
-            path: segments(["Reservations", ""]),
+        let call = SystemRequest {
             // A time that it cannot read counts as now, and is no error.
             query: vec![
                 ("resourceId", room.0.clone()),
                 ("startDateTime", within.start().to_string()),
                 ("endDateTime", within.end().to_string()),
             ],
-            fields: READ,
-            body: None,
+            ..SystemRequest::new(Method::GET, RESERVATIONS, &["Reservations", ""], READ)
         };
         let listed: Reservations = self.read(invocation, call).await?;
         let bookings = listed.reservations.iter().filter_map(|reservation| reservation.booking());
@@ -199,7 +194,12 @@ impl BookingSystem for LibreBooking {
         let rooms: Resources = self
             .read(
                 invocation,
-                get_call("/Resources/", ["Resources", ""], "resourceId,name,maxParticipants"),
+                SystemRequest::new(
+                    Method::GET,
+                    "/Resources/",
+                    &["Resources", ""],
+                    "resourceId,name,maxParticipants",
+                ),
             )
             .await?;
         let mut missing_rights = Vec::new();
@@ -227,7 +227,7 @@ impl LibreBooking {
         invocation: &Invocation,
         reference: &str,
     ) -> Result<Option<ReservationDetails>, BookingSystemError> {
-        let call = Call { query: Vec::new(), ..of_reservation(reference) };
+        let call = SystemRequest { query: Vec::new(), ..of_reservation(reference) };
         let response = self.services.call(invocation, call).await?;
         if response.status == StatusCode::NOT_FOUND {
             // A page says that the address is wrong, not the reference.
@@ -306,7 +306,10 @@ impl LibreBooking {
         }
         let filter = if wanted.contains('@') { "email" } else { "username" };
         let query = vec![(filter, wanted.to_owned())];
-        let call = Call { query, ..get_call(USERS_TEMPLATE, ["Users", ""], "id") };
+        let call = SystemRequest {
+            query,
+            ..SystemRequest::new(Method::GET, USERS_TEMPLATE, &["Users", ""], "id")
+        };
         let found: Users = self.read(invocation, call).await?;
         Ok(found.users.into_iter().next().map(|user| user.id))
     }
@@ -336,7 +339,7 @@ impl LibreBooking {
     async fn read<T: DeserializeOwned>(
         &self,
         invocation: &Invocation,
-        call: Call,
+        call: SystemRequest,
     ) -> Result<T, BookingSystemError> {
         success(self.services.call(invocation, call).await?)?.json()
     }
@@ -344,27 +347,16 @@ impl LibreBooking {
 
 // === Calls ===
 
-fn segments<const N: usize>(path: [&str; N]) -> Vec<String> {
-    path.map(str::to_owned).to_vec()
-}
-
-fn get_call<const N: usize>(
-    path_template: &'static str,
-    path: [&str; N],
-    fields: &'static str,
-) -> Call {
-    let path = segments(path);
-    Call { method: Method::GET, path_template, path, query: Vec::new(), fields, body: None }
-}
-
-fn of_one(kind: &str, path_template: &'static str, id: &WireId) -> Call {
-    get_call(path_template, [kind, &id.0], "id,userName,timezone,groups,roles")
+fn of_one(kind: &str, path_template: &'static str, id: &WireId) -> SystemRequest {
+    let fields = "id,userName,timezone,groups,roles";
+    SystemRequest::new(Method::GET, path_template, &[kind, &id.0], fields)
 }
 
 /// A call about one reservation, and not about a series that somebody there has made of it.
-fn of_reservation(reference: &str) -> Call {
-    let call = get_call("/Reservations/{referenceNumber}", ["Reservations", reference], READ);
-    Call { query: vec![("updateScope", "this".to_owned())], ..call }
+fn of_reservation(reference: &str) -> SystemRequest {
+    let path = ["Reservations", reference];
+    let call = SystemRequest::new(Method::GET, "/Reservations/{referenceNumber}", &path, READ);
+    SystemRequest { query: vec![("updateScope", "this".to_owned())], ..call }
 }
 
 /// Passes what may have the JSON of a success.

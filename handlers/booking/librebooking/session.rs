@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::wire::{SignInAnswer, WireId};
@@ -33,19 +33,6 @@ struct OpenSession {
     headers: [(HeaderName, HeaderValue); 2],
 }
 
-/// One call, apart from who calls.
-#[derive(Clone)]
-pub(super) struct Call {
-    pub(super) method: Method,
-    /// For the audit, see [`SystemRequest`].
-    pub(super) path_template: &'static str,
-    pub(super) path: Vec<String>,
-    pub(super) query: Vec<(&'static str, String)>,
-    /// For the audit, see [`SystemRequest`].
-    pub(super) fields: &'static str,
-    pub(super) body: Option<Value>,
-}
-
 impl WebServices {
     pub(super) fn new(client: SystemClient, account: SystemAccount) -> Self {
         Self { client, account, session: Mutex::default() }
@@ -61,20 +48,20 @@ impl WebServices {
         Ok(self.session(invocation, None).await?.user.clone())
     }
 
-    /// Sends a call. A session that has ended is answered with 401, and then nothing was done: the
-    /// call is sent again with a new one.
+    /// Sends a request. A session that has ended is answered with 401, and then nothing was done: the
+    /// request is sent again with a new one.
     pub(super) async fn call(
         &self,
         invocation: &Invocation,
-        call: Call,
+        request: SystemRequest,
     ) -> Result<SystemResponse, BookingSystemError> {
         let session = self.session(invocation, None).await?;
-        let response = self.send(invocation, call.clone(), &session).await?;
+        let response = self.send(invocation, request.clone(), &session).await?;
         if response.status != StatusCode::UNAUTHORIZED {
             return response.check();
         }
         let session = self.session(invocation, Some(&session)).await?;
-        let response = self.send(invocation, call, &session).await?.check();
+        let response = self.send(invocation, request, &session).await?.check();
         if matches!(response, Err(BookingSystemError::Unauthorised)) {
             self.account.refuse();
         }
@@ -84,12 +71,10 @@ impl WebServices {
     async fn send(
         &self,
         invocation: &Invocation,
-        call: Call,
+        mut request: SystemRequest,
         session: &OpenSession,
     ) -> Result<SystemResponse, BookingSystemError> {
-        let Call { method, path_template, path, query, fields, body } = call;
-        let headers = session.headers.to_vec();
-        let request = SystemRequest { method, path_template, path, query, fields, headers, body };
+        request.headers.extend(session.headers.clone());
         self.client.send(invocation, request).await
     }
 
@@ -115,15 +100,10 @@ impl WebServices {
     async fn sign_in(&self, invocation: &Invocation) -> Result<OpenSession, BookingSystemError> {
         let credential = self.account.get().await?;
         let (login, password) = (credential.login.reveal(), credential.password.reveal());
-        let request = SystemRequest {
-            method: Method::POST,
-            path_template: "/Authentication/Authenticate",
-            path: vec!["Authentication".to_owned(), "Authenticate".to_owned()],
-            query: Vec::new(),
-            fields: "username,password",
-            headers: Vec::new(),
-            body: Some(json!({ "username": login, "password": password })),
-        };
+        let path = ["Authentication", "Authenticate"];
+        let body = json!({ "username": login, "password": password });
+        let template = "/Authentication/Authenticate";
+        let request = SystemRequest::post(template, &path, "username,password", body);
         let answer = async { self.client.send(invocation, request).await?.check()?.json() };
         let answer: Result<SignInAnswer, _> = answer.await;
         if matches!(answer, Err(BookingSystemError::OutcomeUnknown(_))) {

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::{
-    operator::{Operator, post, request},
+    operator::Operator,
     people::People,
     wire::{CancellationReason, ReservableLocation, TopdeskList},
 };
@@ -88,20 +88,21 @@ fn room(location: ReservableLocation) -> SystemRoom {
 
 fn locations() -> SystemRequest {
     let fields = "id,name,roomNumber,capacity";
-    let asked = request(Method::GET, "/reservableLocations", &["reservableLocations"], fields);
+    let asked =
+        SystemRequest::new(Method::GET, "/reservableLocations", &["reservableLocations"], fields);
     let query = vec![("$fields", fields.to_owned()), ("$top", MAX_ROOMS.to_owned())];
     SystemRequest { query, ..asked }
 }
 
 fn one_reservation() -> SystemRequest {
-    let asked = request(Method::GET, "/reservations", &["reservations"], "id");
+    let asked = SystemRequest::new(Method::GET, "/reservations", &["reservations"], "id");
     let query = vec![("$fields", "id".to_owned()), ("$top", "1".to_owned())];
     SystemRequest { query, ..asked }
 }
 
 fn reasons() -> SystemRequest {
     let path = "/reservationCancellationReasons";
-    request(Method::GET, path, &["reservationCancellationReasons"], "id,name")
+    SystemRequest::new(Method::GET, path, &["reservationCancellationReasons"], "id,name")
 }
 
 /// It ends when it begins, for nobody, in no room: an operator who may create reservations gets 400, another
@@ -114,10 +115,10 @@ fn impossible_reservation() -> SystemRequest {
         "requester": { "id": NOTHING },
         "reservedFacilities": [{ "location": { "id": NOTHING } }],
     });
-    post("/reservations", &["reservations"], "-", body)
+    SystemRequest::post("/reservations", &["reservations"], "-", body)
 }
 
 fn impossible_cancellation() -> SystemRequest {
     let path = ["reservations", NOTHING, "cancel"];
-    request(Method::POST, "/reservations/{id}/cancel", &path, "-")
+    SystemRequest::new(Method::POST, "/reservations/{id}/cancel", &path, "-")
 }

@@ -8,15 +8,13 @@ mod operator;
 mod people;
 mod wire;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use self::{
-    operator::{Operator, post, request},
+    operator::Operator,
     people::{FoundPeople, People},
     wire::{CHANGED_FIELDS, FOUND_FIELDS, TopdeskList, TopdeskReservation},
 };
@@ -26,7 +24,7 @@ use super::{
     client::{SystemClient, SystemRequest, SystemResponse},
 };
 use crate::{
-    base::{clock::Clock, invocation::Invocation},
+    base::invocation::Invocation,
     domain::{
         booking_system::{
             BookingQuery, BookingRequest, Capabilities, ConflictSignal, ConnectionCheck, MatchKey,
@@ -67,9 +65,9 @@ impl Topdesk {
     pub(super) fn new(
         client: SystemClient,
         account: SystemAccount,
-        clock: Arc<dyn Clock>,
         connection: &SystemConnection,
     ) -> Self {
+        let clock = client.clock();
         let operator = Operator::new(client, account);
         let fallback = connection.fallback_requester.clone();
         let people = People::new(operator.clone(), clock, fallback);
@@ -126,7 +124,7 @@ impl BookingSystem for Topdesk {
         }
         let fields = "plannedStartDate,plannedEndDate,requester.id,numberOfPersons,\
                       reservedFacilities,externalLink,briefDescription,participants.persons";
-        let created = post("/reservations", &["reservations"], fields, body);
+        let created = SystemRequest::post("/reservations", &["reservations"], fields, body);
         let created = self.operator.write(invocation, created).await;
         if matches!(created, Err(BookingSystemError::Rejected { .. })) {
             self.people.forget(request);
@@ -231,7 +229,8 @@ impl Topdesk {
         loop {
             let later = from.map(|from| format!(";plannedStartDate=ge={from}"));
             let query = format!("{wanted}{}", later.unwrap_or_default());
-            let asked = request(Method::GET, "/reservations", &["reservations"], FOUND_FIELDS);
+            let asked =
+                SystemRequest::new(Method::GET, "/reservations", &["reservations"], FOUND_FIELDS);
             let asked = SystemRequest {
                 query: vec![
                     ("query", query),
@@ -266,7 +265,7 @@ impl Topdesk {
         fields: &'static str,
     ) -> Result<TopdeskReservation, BookingSystemError> {
         let path = ["reservations", reference];
-        let asked = request(Method::GET, "/reservations/{id}", &path, fields);
+        let asked = SystemRequest::new(Method::GET, "/reservations/{id}", &path, fields);
         let asked = SystemRequest { query: vec![("$fields", fields.to_owned())], ..asked };
         self.operator.read(invocation, asked).await?.json()
     }
@@ -333,7 +332,12 @@ impl Topdesk {
     ) -> Result<TopdeskReservation, BookingSystemError> {
         let path = ["reservations", reference, "reschedule"];
         let fields = "plannedStartDate,plannedEndDate";
-        let asked = post("/reservations/{id}/reschedule", &path, fields, wire::times(interval));
+        let asked = SystemRequest::post(
+            "/reservations/{id}/reschedule",
+            &path,
+            fields,
+            wire::times(interval),
+        );
         self.operator.write(invocation, asked).await?.json()
     }
 
@@ -347,11 +351,11 @@ impl Topdesk {
         let to = wire::facility(room);
         let asked = if held.room.0.is_empty() {
             let template = "/reservations/{id}/reservedFacilities/add";
-            post(template, &path("add"), "location.id", json!({ "add": [to] }))
+            SystemRequest::post(template, &path("add"), "location.id", json!({ "add": [to] }))
         } else {
             let template = "/reservations/{id}/reservedFacilities/move";
             let body = json!({ "from": wire::facility(&held.room), "to": to });
-            post(template, &path("move"), "location.id", body)
+            SystemRequest::post(template, &path("move"), "location.id", body)
         };
         self.operator.write(invocation, asked).await?.json()
     }
@@ -388,7 +392,7 @@ impl Topdesk {
         let path = ["reservations", now.id.as_str()];
         let asked = SystemRequest {
             method: Method::PATCH,
-            ..post("/reservations/{id}", &path, fields, Value::Object(body))
+            ..SystemRequest::post("/reservations/{id}", &path, fields, Value::Object(body))
         };
         self.operator.write(invocation, asked).await?.json()
     }
@@ -414,7 +418,7 @@ impl Topdesk {
         for (operation, template, ids) in changes {
             if !ids.is_empty() {
                 let path = ["reservations", now.id.as_str(), "participants", operation];
-                let asked = post(template, &path, "persons.id", wire::persons(&ids));
+                let asked = SystemRequest::post(template, &path, "persons.id", wire::persons(&ids));
                 self.operator.write(invocation, asked).await?;
             }
         }
@@ -452,7 +456,7 @@ impl Topdesk {
     ) -> Result<(), BookingSystemError> {
         let asked = if rejects {
             let path = ["reservations", reference, "reject"];
-            request(Method::POST, "/reservations/{id}/reject", &path, "status")
+            SystemRequest::new(Method::POST, "/reservations/{id}/reject", &path, "status")
         } else {
             let path = ["reservations", reference, "cancel"];
             let reason = self.cancellation_reason.as_ref().map(|reason| {
@@ -462,7 +466,7 @@ impl Topdesk {
             SystemRequest {
                 query: vec![("allowPassedLeadTimes", "true".to_owned())],
                 body: reason,
-                ..request(Method::POST, "/reservations/{id}/cancel", &path, "reason")
+                ..SystemRequest::new(Method::POST, "/reservations/{id}/cancel", &path, "reason")
             }
         };
         self.operator.write(invocation, asked).await.map(drop)

@@ -1,8 +1,7 @@
 //! The operator that we are at TOPdesk: HTTP Basic with an application password, and what each status means.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Method, StatusCode, header};
-use serde_json::Value;
+use http::{HeaderValue, StatusCode, header};
 
 use super::wire;
 use crate::{
@@ -19,34 +18,6 @@ use crate::{
 pub(super) struct Operator {
     client: SystemClient,
     account: SystemAccount,
-}
-
-/// A request for JSON; [`SystemRequest`] says what each part is.
-pub(super) fn request(
-    method: Method,
-    path_template: &'static str,
-    path: &[&str],
-    fields: &'static str,
-) -> SystemRequest {
-    SystemRequest {
-        method,
-        path_template,
-        path: path.iter().map(|&segment| segment.to_owned()).collect(),
-        query: Vec::new(),
-        fields,
-        headers: Vec::new(),
-        body: None,
-    }
-}
-
-/// The same with a body.
-pub(super) fn post(
-    path_template: &'static str,
-    path: &[&str],
-    fields: &'static str,
-    body: Value,
-) -> SystemRequest {
-    SystemRequest { body: Some(body), ..request(Method::POST, path_template, path, fields) }
 }
 
 impl Operator {
@@ -96,19 +67,13 @@ impl Operator {
         request: SystemRequest,
     ) -> Result<SystemResponse, BookingSystemError> {
         let response = self.try_send(invocation, request).await?;
-        let response = response.ok_or(BookingSystemError::Unauthorised)?;
-        match response.status {
-            StatusCode::NOT_FOUND => Err(BookingSystemError::NotFound),
-            status if status.is_success() => Ok(response),
-            _ => Err(response.nonsense()),
-        }
+        success(response.ok_or(BookingSystemError::Unauthorised)?)
     }
 
     /// Changes something.
     ///
     /// # Errors
-    /// As [`SystemResponse::check`], [`BookingSystemError::NotFound`], and
-    /// [`BookingSystemError::Rejected`] where a rule of TOPdesk is against it.
+    /// As [`Operator::read`], and [`BookingSystemError::Rejected`] where a rule of TOPdesk is against it.
     pub(super) async fn write(
         &self,
         invocation: &Invocation,
@@ -117,12 +82,18 @@ impl Operator {
         let response = self.try_send(invocation, request).await?;
         let response = response.ok_or(BookingSystemError::Unauthorised)?;
         match response.status {
-            StatusCode::NOT_FOUND => Err(BookingSystemError::NotFound),
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
                 Err(BookingSystemError::Rejected { words: wire::words(&response) })
             }
-            status if status.is_success() => Ok(response),
-            _ => Err(response.nonsense()),
+            _ => success(response),
         }
+    }
+}
+
+fn success(response: SystemResponse) -> Result<SystemResponse, BookingSystemError> {
+    match response.status {
+        StatusCode::NOT_FOUND => Err(BookingSystemError::NotFound),
+        status if status.is_success() => Ok(response),
+        _ => Err(response.nonsense()),
     }
 }

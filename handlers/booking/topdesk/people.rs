@@ -5,10 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::SignedDuration;
 
-use super::{
-    operator::{Operator, request},
-    wire::PersonList,
-};
+use super::{operator::Operator, wire::PersonList};
 use crate::{
     base::{cache::Cache, clock::Clock, invocation::Invocation},
     booking::{
@@ -125,7 +122,7 @@ fn is_searchable(address: &str) -> bool {
 fn search(addresses: &[String]) -> SystemRequest {
     let quoted: Vec<_> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
     let query = format!("archived==false;email=in=({})", quoted.join(","));
-    let asked = request(Method::GET, "/persons", &["persons"], "id,email");
+    let asked = SystemRequest::new(Method::GET, "/persons", &["persons"], "id,email");
     SystemRequest {
         query: vec![
             ("query", query),

@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::{
-    credentials::TokenCredential,
-    http::{StatusCode, Transport},
-};
+use azure_core::{credentials::TokenCredential, http::Transport};
 use azure_security_keyvault_secrets::SecretClient;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -83,18 +80,7 @@ impl SystemCredentials for KeyVaultSystemCredentials {
         system: SystemId,
     ) -> Result<Option<SystemCredential>, KeysUnavailable> {
         let name = secret_name(tenant, system);
-        let unavailable = |error: azure_core::Error| {
-            tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault did not return a booking system's account");
-            KeysUnavailable
-        };
-        let answer = RetryPolicy::WORKER.with_timeout(self.0.get_secret(&name, None)).await;
-        let secret = match answer.map_err(|_| KeysUnavailable)? {
-            Err(error) if error.http_status() == Some(StatusCode::NotFound) => return Ok(None),
-            answer => {
-                answer.and_then(azure_core::http::Response::into_model).map_err(unavailable)?
-            }
-        };
-        let text = Zeroizing::new(secret.value.unwrap_or_default());
+        let Some(text) = vault::read_secret(&self.0, &name).await? else { return Ok(None) };
         let parsed = serde_json::from_str(&text).ok();
         if parsed.is_none() {
             tracing::error!(secret = name, "the booking system's account cannot be read");
@@ -115,13 +101,6 @@ impl SystemCredentials for KeyVaultSystemCredentials {
     }
 
     async fn remove(&self, tenant: TenantId, system: SystemId) -> Result<(), VaultWriteError> {
-        let name = secret_name(tenant, system);
-        let gone = RetryPolicy::WORKER.with_timeout(self.0.delete_secret(&name, None)).await;
-        match gone.map_err(|_| VaultWriteError::Unavailable)? {
-            Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
-                Err(vault::vault_write_error(&error))
-            }
-            Ok(_) | Err(_) => Ok(()),
-        }
+        vault::delete_secret(&self.0, &secret_name(tenant, system)).await
     }
 }

@@ -9,6 +9,7 @@ use azure_core::{
 use azure_security_keyvault_secrets::{
     SecretClient, SecretClientOptions, models::SetSecretParameters,
 };
+use zeroize::Zeroizing;
 
 use crate::base::http::{RetryPolicy, is_loopback};
 
@@ -62,6 +63,37 @@ pub(in crate::identity) async fn write_secret(
     let set = RetryPolicy::WORKER.with_timeout(vault.set_secret(name, parameters, None)).await;
     let set = set.map_err(|_| VaultWriteError::Unavailable)?;
     set.map(drop).map_err(|error| vault_write_error(&error))
+}
+
+/// The text of the secret `name`, wiped when it is dropped; `None` where there is none.
+pub(in crate::identity) async fn read_secret(
+    vault: &SecretClient,
+    name: &str,
+) -> Result<Option<Zeroizing<String>>, KeysUnavailable> {
+    let unavailable = |error: azure_core::Error| {
+        tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault did not return a secret");
+        KeysUnavailable
+    };
+    let answer = RetryPolicy::WORKER.with_timeout(vault.get_secret(name, None)).await;
+    let secret = match answer.map_err(|_| KeysUnavailable)? {
+        Err(error) if error.http_status() == Some(StatusCode::NotFound) => return Ok(None),
+        answer => answer.and_then(azure_core::http::Response::into_model).map_err(unavailable)?,
+    };
+    Ok(Some(Zeroizing::new(secret.value.unwrap_or_default())))
+}
+
+/// Deletes the secret `name`; one that is not there was deleted by a run that did not get further.
+pub(in crate::identity) async fn delete_secret(
+    vault: &SecretClient,
+    name: &str,
+) -> Result<(), VaultWriteError> {
+    let gone = RetryPolicy::WORKER.with_timeout(vault.delete_secret(name, None)).await;
+    match gone.map_err(|_| VaultWriteError::Unavailable)? {
+        Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
+            Err(vault_write_error(&error))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Why the vault did not take a change.

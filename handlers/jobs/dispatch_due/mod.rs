@@ -200,15 +200,17 @@ fn daily_hour(now: Timestamp) -> Option<Timestamp> {
 
 fn daily_tasks(tenant: &Tenant) -> Vec<TenantTaskKind> {
     match tenant.state {
-        TenantState::Active if tenant.systems.moving_since.is_some() => vec![
-            TenantTaskKind::ReconcilePolicy { from: None },
-            TenantTaskKind::MoveBookings { from: None },
-        ],
-        TenantState::Active if !tenant.systems.current.is_built_in() => vec![
-            TenantTaskKind::ReconcilePolicy { from: None },
-            TenantTaskKind::CompareSystem { from: CompareCursor::default() },
-        ],
-        TenantState::Active => vec![TenantTaskKind::ReconcilePolicy { from: None }],
+        TenantState::Active => {
+            let systems = &tenant.systems;
+            let of_systems = if systems.moving_since.is_some() {
+                Some(TenantTaskKind::MoveBookings { from: None })
+            } else if systems.current.is_built_in() {
+                None
+            } else {
+                Some(TenantTaskKind::CompareSystem { from: CompareCursor::default() })
+            };
+            [TenantTaskKind::ReconcilePolicy { from: None }].into_iter().chain(of_systems).collect()
+        }
         TenantState::Disconnecting => vec![TenantTaskKind::Leave],
         // Nobody tells us that an administrator has let us in again at Microsoft's side.
         TenantState::Suspended(_) => vec![TenantTaskKind::Resume],

@@ -16,7 +16,7 @@ use crate::{
         booking_system::drift::{SystemDifferences, SystemDrift},
         ids::RoomId,
         interval::Interval,
-        ledger::LedgerSlot,
+        ledger::{LedgerSlot, distinct_slots},
     },
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, CompareCursor, JobMeta, TenantTaskKind},
@@ -92,12 +92,8 @@ impl TenantWorker<'_> {
     async fn slots(&self, room: RoomId, within: Interval) -> Result<Vec<LedgerSlot>, JobError> {
         let first = within.start().to_zoned(TimeZone::UTC).date();
         let days = self.deps.ledger.list_from(self.tenant.id, room, first).await?;
-        let all = days.iter().flat_map(|day| day.slots());
-        let mut slots: Vec<LedgerSlot> =
-            all.filter(|slot| slot.interval.overlaps(&within)).copied().collect();
-        // One over midnight is in the ledger of both days.
-        slots.sort_unstable_by_key(|slot| (slot.booking, slot.interval));
-        slots.dedup_by_key(|slot| (slot.booking, slot.interval));
+        let mut slots = distinct_slots(days.iter());
+        slots.retain(|slot| slot.interval.overlaps(&within));
         Ok(slots)
     }
 

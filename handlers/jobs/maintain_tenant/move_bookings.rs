@@ -5,13 +5,13 @@
 //! people change meanwhile does not wait behind it. What could not be moved, because a system was down, is
 //! found by the next pass: the day's check of a tenant starts one until a pass finds nothing left.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::SignedDuration;
 
 use super::worker::TenantWorker;
 use crate::{
-    domain::{booking::Booking, booking_system::SystemConnections},
+    domain::{booking::Booking, booking_system::SystemConnections, keys::SeriesKey},
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingTask, JobMeta, MoveCursor, SeriesJob, TenantTaskKind},
     store::tenants::Tenant,
@@ -61,20 +61,16 @@ impl TenantWorker<'_> {
             let held = booking.confirmed().is_some_and(|held| held.system != current);
             held && booking.purge_due > now
         };
-        let (mut tasks, mut series) = (Vec::new(), BTreeSet::new());
+        let (mut tasks, mut dates) = (Vec::new(), BTreeMap::<SeriesKey, u32>::new());
         let meta = JobMeta::new(self.task.meta.correlation, now);
         for booking in bookings.iter().filter(is_elsewhere) {
-            let Some(key) = booking.key.series() else {
-                tasks.push((BookingTask::of(booking.key, meta), 1));
-                continue;
-            };
-            if series.insert(key) {
-                let of_series = |other: &&Booking| other.key.series() == Some(key);
-                let dates = bookings.iter().filter(is_elsewhere).filter(of_series).count();
-                let job = SeriesJob { key, due: None, meta };
-                tasks.push((job.into(), u32::try_from(dates).unwrap_or(u32::MAX)));
+            match booking.key.series() {
+                None => tasks.push((BookingTask::of(booking.key, meta), 1)),
+                Some(key) => *dates.entry(key).or_default() += 1,
             }
         }
+        let of_series = |(key, dates)| (SeriesJob { key, due: None, meta }.into(), dates);
+        tasks.extend(dates.into_iter().map(of_series));
         Ok(tasks)
     }
 

@@ -62,7 +62,8 @@ impl Subject {
     }
 }
 
-fn query(request: &BookingRequest) -> BookingQuery {
+/// What leads to the booking of a request that nobody knows the outcome of.
+pub(super) fn query(request: &BookingRequest) -> BookingQuery {
     let (key, room, intervals) = (request.key, request.room.clone(), vec![request.interval]);
     BookingQuery { key, reference: None, room, intervals }
 }

@@ -26,7 +26,7 @@ use world::memory::MemorySystemCredentials;
 use world::network::Network;
 use world::test_world::LIBREBOOKING_URL;
 
-use super::acceptance::{self, Subject};
+use super::acceptance::{self, Subject, query};
 use crate::{TestError, TestResult};
 
 const ACCOUNT: &str = "roombridge@contoso.example";
@@ -126,11 +126,6 @@ impl Installation {
         let requests = self.libre.requests();
         requests.iter().filter(|request| request.ends_with("/Authenticate")).count()
     }
-}
-
-fn query(request: &BookingRequest) -> BookingQuery {
-    let (key, room, intervals) = (request.key, request.room.clone(), vec![request.interval]);
-    BookingQuery { key, reference: None, room, intervals }
 }
 
 // === What every system has to do ===

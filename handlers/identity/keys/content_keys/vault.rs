@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::{
-    credentials::TokenCredential,
-    http::{StatusCode, Transport},
-};
+use azure_core::{credentials::TokenCredential, http::Transport};
 use azure_security_keyvault_secrets::{ResourceExt, SecretClient, models::SecretProperties};
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -93,19 +90,8 @@ impl ContentKeySource for KeyVaultContentKeys {
 
     async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable> {
         let name = secret_name(&listed.id);
-        let unavailable = |error: azure_core::Error| {
-            tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault did not return a content key");
-            KeysUnavailable
-        };
-        let answer = RetryPolicy::WORKER.with_timeout(self.0.get_secret(&name, None)).await;
-        let secret = match answer.map_err(|_| KeysUnavailable)? {
-            // It was destroyed after it was listed.
-            Err(error) if error.http_status() == Some(StatusCode::NotFound) => return Ok(None),
-            answer => {
-                answer.and_then(azure_core::http::Response::into_model).map_err(unavailable)?
-            }
-        };
-        let text = zeroize::Zeroizing::new(secret.value.unwrap_or_default());
+        // It may have been destroyed after it was listed.
+        let Some(text) = vault::read_secret(&self.0, &name).await? else { return Ok(None) };
         let key = new_key::parse_secret(listed.id.clone(), listed.created_at, &text);
         if key.is_none() {
             // One that somebody else left there must not keep the others away.
@@ -119,15 +105,7 @@ impl ContentKeySource for KeyVaultContentKeys {
     }
 
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError> {
-        let name = secret_name(id);
-        let gone = RetryPolicy::WORKER.with_timeout(self.0.delete_secret(&name, None)).await;
-        match gone.map_err(|_| VaultWriteError::Unavailable)? {
-            // One that is not there was destroyed by a run that did not get further.
-            Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
-                Err(vault::vault_write_error(&error))
-            }
-            Ok(_) | Err(_) => Ok(()),
-        }
+        vault::delete_secret(&self.0, &secret_name(id)).await
     }
 
     async fn purge_destroyed(&self) -> Result<u32, VaultWriteError> {
@@ -162,7 +140,9 @@ mod tests {
         sync::{Mutex, PoisonError},
     };
 
-    use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, headers::Headers};
+    use azure_core::http::{
+        AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode, headers::Headers,
+    };
     use serde_json::{Value, json};
 
     use super::*;

@@ -17,7 +17,7 @@ use crate::{
     domain::{
         booking_system::{SystemBooking, SystemBookingStatus, SystemConnection},
         interval::Interval,
-        ledger::LedgerSlot,
+        ledger::{LedgerSlot, distinct_slots},
     },
     web::{
         consent::deps::Deps,
@@ -166,15 +166,8 @@ impl Trial<'_> {
         let dates: Vec<_> = windows.iter().flat_map(Interval::days).collect();
         let days = self.deps.ledger.read(self.user.tenant(), managed.room.id, &dates).await?;
         let now = self.deps.clock.now();
-        let mut slots: Vec<LedgerSlot> = days
-            .iter()
-            .flat_map(|day| day.day.slots())
-            .filter(|slot| !slot.interval.is_over(now))
-            .cloned()
-            .collect();
-        // One over midnight is in the ledger of both days.
-        slots.sort_unstable_by_key(|slot| (slot.booking, slot.interval));
-        slots.dedup();
+        let mut slots = distinct_slots(days.iter().map(|day| &day.day));
+        slots.retain(|slot| !slot.interval.is_over(now));
         Ok(slots)
     }
 }

@@ -14,8 +14,8 @@ use roombridge::base::invocation::Invocation;
 use roombridge::base::test_support::{ManualClock, SeededRng};
 use roombridge::booking::{BookingSystemError, BookingWriter, OpenSystem, SystemConnector};
 use roombridge::domain::booking_system::{
-    BookingQuery, BookingRequest, MatchKey, SystemBooking, SystemConnection, SystemCredential,
-    SystemId, SystemKind, SystemRoomId,
+    BookingRequest, MatchKey, SystemBooking, SystemConnection, SystemCredential, SystemId,
+    SystemKind, SystemRoomId,
 };
 use roombridge::domain::ids::{BookingId, CorrelationId, TenantId};
 use roombridge::domain::interval::Interval;
@@ -28,7 +28,7 @@ use world::network::Network;
 use world::test_world::TOPDESK_URL;
 use world::topdesk::{Reservation, Rights, TOPDESK_HOST, TopDesk};
 
-use super::acceptance::{self, Subject};
+use super::acceptance::{self, Subject, query};
 use crate::{TestError, TestResult};
 
 const LOGIN: &str = "roombridge";
@@ -172,11 +172,6 @@ impl Installation {
 
 fn room(id: Uuid) -> SystemRoomId {
     SystemRoomId(id.to_string())
-}
-
-fn query(request: &BookingRequest) -> BookingQuery {
-    let (key, room, intervals) = (request.key, request.room.clone(), vec![request.interval]);
-    BookingQuery { key, reference: None, room, intervals }
 }
 
 fn rejected(words: &str) -> BookingSystemError {

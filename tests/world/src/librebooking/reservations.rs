@@ -72,6 +72,11 @@ impl Extras {
 }
 
 impl Wanted {
+    fn into_reservation(self, reference: String, is_pending: bool) -> Reservation {
+        let Self { room, owner, start, end, title, description, extras } = self;
+        Reservation { reference, room, owner, start, end, title, description, is_pending, extras }
+    }
+
     /// Reads a request as PHP does: some keys must be there, whatever they hold.
     pub(super) fn read(body: &Value, caller: &User, now: Timestamp) -> Result<Self, Answer> {
         let mut errors = Vec::new();
@@ -219,22 +224,11 @@ impl LibreBooking {
         if !wanted.is_storable() {
             return Answer::application_error("Attempt to read property \"id\" on null");
         }
-        let Wanted { room, owner, start, end, title, description, extras } = wanted;
         let reference = self.new_reference();
         let mut state = self.lock();
-        let approval = state.rooms.get(&room).is_some_and(|room| room.needs_approval);
+        let approval = state.rooms.get(&wanted.room).is_some_and(|room| room.needs_approval);
         let is_pending = approval && !caller.is_administrator;
-        let made = Reservation {
-            reference,
-            room,
-            owner,
-            start,
-            end,
-            title,
-            description,
-            is_pending,
-            extras,
-        };
+        let made = wanted.into_reservation(reference, is_pending);
         let answer = Answer::written(StatusCode::CREATED, "The reservation was created", &made);
         state.reservations.push(made);
         answer
@@ -275,19 +269,7 @@ impl LibreBooking {
         let mut state = self.lock();
         let found = state.reservations.iter_mut().find(|found| found.reference == reference);
         let Some(found) = found else { return Answer::empty_page() };
-        let Wanted { room, owner, start, end, title, description, extras } = wanted;
-        let (reference, is_pending) = (found.reference.clone(), found.is_pending);
-        *found = Reservation {
-            reference,
-            room,
-            owner,
-            start,
-            end,
-            title,
-            description,
-            is_pending,
-            extras,
-        };
+        *found = wanted.into_reservation(found.reference.clone(), found.is_pending);
         Answer::written(StatusCode::OK, "The reservation was updated", found)
     }
 
